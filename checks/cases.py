@@ -1,0 +1,220 @@
+"""Cases: one problem, one start, decoded from bytes by one pure function.
+
+Hypothesis draws the bytes, a campaign takes them from a counter-based generator, and a
+replay file stores the decoded arrays beside them: whichever door a case comes through, it
+is the same case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from checks.blobs import Blob
+from checks.families import Family, family
+from checks.problem_families import Shape, draw_problem
+from checks.problems import Array, AttentionProblem, Start, constraints_of
+from checks.start_families import draw_start
+
+RECORD_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class CaseSpec:
+    """What a case is decoded from.  shape (n, L, d): d data coordinates, so dim is d + 1."""
+
+    family: str
+    shape: Shape
+    blob: bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object: family, shape as a list, blob in hexadecimal."""
+        return {"family": self.family, "shape": list(self.shape), "blob": self.blob.hex()}
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> CaseSpec:
+        """The inverse of :meth:`to_json`.  Raises ValueError on a malformed record."""
+        try:
+            n, length, d = (int(size) for size in record["shape"])
+            return CaseSpec(str(record["family"]), (n, length, d), bytes.fromhex(record["blob"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not the record of a case: {error!r}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A decoded case.
+
+    witness: a direction with every optimal-token margin positive, known by construction:
+    (dim,), or (dim, dim) for full weights; None where the family enforces nothing.
+    regions: labels of the parts of the input space the case lies in.
+    """
+
+    problem: AttentionProblem
+    start: Start
+    witness: Array | None
+    regions: tuple[str, ...]
+    start_family: str
+    spec: CaseSpec = field(repr=False)
+
+    @cached_property
+    def _inputs(self) -> dict[str, float]:
+        problem, start = self.problem, self.start
+        constraints = constraints_of(problem)
+        full = start.weights.ndim == 2
+        rows = constraints.matrices if full else constraints.rows
+        out = {
+            "samples": float(problem.samples),
+            "tokens": float(problem.length),
+            "dim": float(problem.dim),
+            "score lead": problem.optimal_lead,
+        }
+        # Singular values at the rounding level of the largest are zeros (rank deficiency).
+        values = np.linalg.svd(rows, compute_uv=False) if len(rows) else np.zeros(1)
+        floor = values[0] * max(rows.shape) * np.finfo(np.float64).eps
+        kept = values[values > floor]
+        out["condition"] = float(kept[0] / kept[-1]) if len(kept) else 1.0
+        if self.witness is not None and len(rows):
+            margins = rows @ self.witness.ravel()
+            sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(self.witness)
+            out["witness margin"] = float((margins / sizes).min())
+        if start.key is not None and start.query is not None:
+            k, q = start.key, start.query
+            norm = float(np.sqrt((k * k).sum() + (q * q).sum()))
+            out["least invariant"] = float(np.abs((k - q) * (k + q)).min() / 2.0)
+        else:
+            norm = float(np.linalg.norm(start.weights))
+        out["log10 start norm"] = float(np.log10(norm)) if norm > 0 else -np.inf
+        return out
+
+    def inputs(self) -> dict[str, float]:
+        """Descriptors for histograms.
+
+        samples, tokens, dim; score lead (best minus second best, least over samples);
+        condition (largest over smallest nonzero singular value of the constraint rows);
+        witness margin (least cosine between the witness and a row; only with a witness);
+        log10 start norm (of (k, q) stacked, or of W); least invariant (min_j c_j; diagonal
+        model only).
+        """
+        return dict(self._inputs)
+
+
+def _build(parts: Family, spec: CaseSpec, blob: Blob) -> Case:
+    drawn = draw_problem(blob, parts.problem, spec.shape, parts.full)
+    start, regions = draw_start(blob, parts.start, drawn, parts.model)
+    blob.finish()
+    return Case(drawn.problem, start, drawn.witness, (*drawn.regions, *regions), parts.start, spec)
+
+
+@cache
+def blob_length(name: str, shape: Shape) -> int:
+    """How many bytes a case of this family and shape is decoded from.
+
+    Raises ValueError for an unknown family or a shape that it cannot have.
+    """
+    parts = family(name)
+    parts.check_shape(shape)
+    blob = Blob(None)
+    _build(parts, CaseSpec(name, shape, b""), blob)
+    return blob.position
+
+
+def decode(spec: CaseSpec) -> Case:
+    """The case that ``spec`` stands for: pure, and total on blobs of the right length.
+
+    Raises ValueError for an unknown family, a shape it cannot have, or a blob whose length
+    is not ``blob_length(spec.family, spec.shape)``.
+    """
+    wanted = blob_length(spec.family, spec.shape)
+    if len(spec.blob) != wanted:
+        raise ValueError(f"the blob has {len(spec.blob)} bytes; {spec.family} wants {wanted}")
+    return _build(family(spec.family), spec, Blob(spec.blob))
+
+
+def campaign_specs(
+    claim: str, name: str, shape: Shape, seed: int, indices: Iterable[int]
+) -> list[CaseSpec]:
+    """The specs of the campaign's cases ``indices`` (each >= 0) for one claim and family.
+
+    Philox keyed by the SHA-256 of claim, family, shape and seed, with the case's index in
+    the high half of the counter: a case depends on its own index alone, not on the chunk it
+    is drawn in.  Raw output is used, which NumPy keeps stable across versions.
+    """
+    length = blob_length(name, shape)
+    text = "\0".join([claim, name, repr(tuple(shape)), str(seed)])
+    key = np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype="<u8")
+    specs = []
+    for index in indices:
+        if index < 0:
+            raise ValueError(f"case index {index} is negative")
+        raw = np.random.Philox(key=key, counter=[0, 0, index, 0]).random_raw(-(-length // 8))
+        specs.append(CaseSpec(name, shape, raw.astype("<u8").tobytes()[:length]))
+    return specs
+
+
+def _hex(array: Array | None) -> Any:
+    """Nested lists of ``float.hex`` strings; None stays None."""
+    if array is None:
+        return None
+    return float(array).hex() if array.ndim == 0 else [_hex(part) for part in array]
+
+
+def _unhex(value: Any) -> Array | None:
+    if value is None:
+        return None
+
+    def floats(part: Any) -> Any:
+        return [floats(p) for p in part] if isinstance(part, list) else float.fromhex(part)
+
+    return np.array(floats(value), dtype=np.float64)
+
+
+_PROBLEM = ("tokens", "queries", "labels", "head", "scores")
+_START = ("key", "query", "attention")
+
+
+def case_record(case: Case) -> dict[str, Any]:
+    """A JSON object that holds the arrays themselves, bit for bit, beside the spec."""
+    return {
+        "schema": RECORD_SCHEMA,
+        "spec": case.spec.to_json(),
+        "model": case.start.model,
+        "start_family": case.start_family,
+        "regions": list(case.regions),
+        "problem": {name: _hex(getattr(case.problem, name)) for name in _PROBLEM},
+        "start": {name: _hex(getattr(case.start, name)) for name in _START},
+        "witness": _hex(case.witness),
+    }
+
+
+def case_from_record(record: dict[str, Any]) -> Case:
+    """The case of a replay record, from its arrays (the blob is kept, never decoded).
+
+    Raises ValueError (BadInput among them) on a malformed record.
+    """
+    try:
+        if record["schema"] != RECORD_SCHEMA:
+            raise ValueError(f"schema {record['schema']!r}; expected {RECORD_SCHEMA}")
+        problem = AttentionProblem.of(*(_unhex(record["problem"][name]) for name in _PROBLEM))
+        key, query, attention = (_unhex(record["start"][name]) for name in _START)
+        if record["model"] == "combined":
+            start = Start.combined(attention, problem.dim)
+        elif record["model"] == "diagonal":
+            start = Start.diagonal(key, query, problem.dim)
+        else:
+            start = Start.factored(key, query, problem.dim)
+        return Case(
+            problem,
+            start,
+            _unhex(record["witness"]),
+            tuple(str(region) for region in record["regions"]),
+            str(record["start_family"]),
+            CaseSpec.from_json(record["spec"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not the record of a case: {error!r}") from error

@@ -1,0 +1,274 @@
+"""Problem families: bytes -> tokens, queries, labels, scores, with what is known of them.
+
+A shape is (n, L, d), d counting the *data* coordinates.  One more coordinate is appended
+that makes the scores realisable (THEORY.md 4): tokens carry y_i * score_il there, the head
+is its unit vector, queries are 0 there; hence ``AttentionProblem.dim == d + 1``.  All
+numbers are dyadic with few bits: float64 margins of the witness are exact, and a problem
+separable by construction is so in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from checks.blobs import Blob, normal_like, signs, zigzag
+from checks.problems import Array, AttentionProblem
+
+Shape = tuple[int, int, int]
+
+PROBLEMS = (
+    "separable",
+    "near-tied",
+    "equal-scores",
+    "one-sample",
+    "trap",
+    "tied",
+    "unrealisable",
+    "nonseparable",
+    "unconstrained",
+)
+WITNESSED = PROBLEMS[:7]
+"""The problem families that come with a separating direction."""
+
+_STYLES = ("integer-data", "quarter-data", "gaussian-data", "scaled-data")
+_GRID = (1.0, 0.25, 2.0**-16, 2.0**-16)
+"""The unit to which shifted coordinates are rounded, by style: integer data stay integer."""
+_LEAST_LEAD = 0.125
+_NEAR_TIE = 2.0**-10
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnProblem:
+    """A problem with its separating direction, known by construction, and its regions.
+
+    witness: (d+1,) for diagonal weights, (d+1, d+1) for full ones, 0 at the appended
+    coordinate, every optimal-token margin positive; None where nothing is enforced.
+    trapped (n,): the token that direction -witness selects in each sample of a trap.
+    """
+
+    problem: AttentionProblem
+    witness: Array | None
+    regions: tuple[str, ...]
+    trapped: Array | None = None
+
+
+def check_shape(kind: str, shape: Shape) -> None:
+    """Raise ValueError where a problem of this family cannot have this shape."""
+    n, length, d = shape
+    if n < 1 or length < 2 or d < 1:
+        raise ValueError(f"shape {shape}: expected n >= 1, L >= 2, d >= 1")
+    if kind == "one-sample" and n != 1:
+        raise ValueError(f"shape {shape}: one-sample problems have n = 1")
+    if kind == "nonseparable" and n < 2:
+        raise ValueError(f"shape {shape}: the opposite pair needs n >= 2")
+    if kind == "trap" and length < 3:
+        raise ValueError(f"shape {shape}: a trap needs a token between two others, L >= 3")
+
+
+def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProblem:
+    """Decode one problem of family ``kind``; ``full``: the witness is a matrix (source: derived).
+
+    Raises ValueError for a shape the family cannot have, or for too few bytes.
+    """
+    check_shape(kind, shape)
+    n, length, d = shape
+    style = blob.pick(len(_STYLES))
+    unit = _GRID[style]
+    x = _entries(blob, style, n, length, d)
+    z = _queries(blob, style, n, d, zeros=kind == "unconstrained")
+    y = signs(blob.words(n))
+    scores, best = _scores(blob, kind, n, length)
+    regions = [_STYLES[style]]
+    if n * (length - 1) > d:
+        regions.append("more-constraints-than-coordinates")
+
+    trapped = None
+    witness = None
+    if kind in WITNESSED:
+        direction, words = _witness(blob, d, full)
+        regions += words
+        z = _off_kernel(direction, z) if full else z
+        h = z @ direction.T if full else direction * z
+        target = 2.0 ** -blob.pick(8)
+        if kind == "trap":
+            trapped = _set_trap(x, h, scores, best, target, unit)
+        else:
+            _separate(x, h, best, target, unit)
+        margins = _own_margins(x, h, best)
+        if margins.min() <= 0.0625:
+            regions.append("small-margin")
+        witness = np.zeros((d + 1,) * direction.ndim, dtype=np.float64)
+        witness[(slice(d),) * direction.ndim] = direction
+    elif kind == "nonseparable":
+        _oppose(blob, x, z, y, scores, best)
+
+    if (y != y[0]).any():
+        regions.append("mixed-labels")
+    tokens = np.concatenate([x, (y[:, None] * scores)[:, :, None]], axis=2)
+    if kind == "unrealisable":
+        # The scores no longer are y_i v.x_il: a quarter is taken off one non-optimal token.
+        i = blob.pick(n)
+        scores[i, (best[i] + 1 + blob.pick(length - 1)) % length] -= 0.25
+    queries = np.concatenate([z, np.zeros((n, 1))], axis=1)
+    head = np.zeros(d + 1, dtype=np.float64)
+    head[d] = 1.0
+    if kind in ("tied", "near-tied", "equal-scores"):
+        regions.append(kind)
+    problem = AttentionProblem.of(tokens, queries, y, head, scores)
+    return DrawnProblem(problem, witness, tuple(regions), trapped)
+
+
+def _entries(blob: Blob, style: int, n: int, length: int, d: int) -> Array:
+    """(n, L, d) token coordinates: integers -2..2, quarters -4..4, or nearly normal numbers."""
+    words = blob.words(n, length, d, width=2)
+    exponents = blob.words(d) % 4
+    if style == 0:
+        return np.asarray(zigzag(words % 5), dtype=np.float64)
+    if style == 1:
+        return np.asarray(zigzag(words % 33) / 4, dtype=np.float64)
+    x = normal_like(words)
+    return np.asarray(x * 0.5**exponents) if style == 3 else x
+
+
+def _queries(blob: Blob, style: int, n: int, d: int, zeros: bool) -> Array:
+    """(n, d) queries: +-1, quarters up to 2, or normal; no zero entry unless ``zeros``."""
+    words = blob.words(n, d, width=2)
+    if zeros:
+        return np.asarray(zigzag(words % 9) / 2 if style < 2 else normal_like(words))
+    if style == 0:
+        return signs(words)
+    if style == 1:
+        return np.asarray(signs(words) * (1 + (words >> 1) % 8) / 4)
+    z = normal_like(words)
+    return np.asarray(np.where(z < 0, z - 0.25, z + 0.25))
+
+
+def _scores(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
+    """Scores (n, L) in [-2, 2], distinct dyadics unless ``kind`` ties them, and o (n,).
+
+    The best leads by at least 1/8 (near-tied: 2^-10; tied: two tokens share it exactly, of
+    which ``AttentionProblem.optimal`` takes the first, and so does this).
+    """
+    best = blob.words(n) % length
+    room = 1 << (length - 1).bit_length()
+    rank = blob.words(n, length) * room + np.arange(length)
+    rows = np.arange(n)
+    scores = -2.0 + 3.5 * rank / (256 * room)
+    if kind == "equal-scores":
+        common = rank.sum(axis=1, keepdims=True) % (256 * room)
+        scores = np.repeat(-2.0 + 3.5 * common / (256 * room), length, axis=1)
+    scores[rows, best] = -np.inf
+    second = scores.max(axis=1)
+    if kind == "tied":
+        twin = np.argmax(scores, axis=1)
+        scores[rows, best] = second
+        best = np.minimum(best, twin)
+    elif kind == "near-tied":
+        scores[rows, best] = second + _NEAR_TIE
+    else:
+        spare = 2.0 - _LEAST_LEAD - second
+        scores[rows, best] = second + _LEAST_LEAD + blob.words(n) / 256 * spare
+    return scores, best
+
+
+def _witness(blob: Blob, d: int, full: bool) -> tuple[Array, list[str]]:
+    """A direction with entries +-1/4 .. +-2: dense or sparse (d,); rank one or full (d, d)."""
+    shape = blob.pick(4)
+    pivot = blob.pick(d)
+    words = blob.words(d)
+    b = signs(words) * (1 + (words >> 1) % 8) / 4
+    # The pivot keeps h = b * z (or W z) from being tiny, whatever the other bytes say.
+    b[pivot] = np.sign(b[pivot])
+    sparse = shape >= 2 and not full
+    if sparse:
+        keep = (words >> 4) % 2 == 1
+        keep[pivot] = True
+        b = np.where(keep, b, 0.0)
+    if not full:
+        return b, ["sparse-witness" if sparse else "dense-witness"]
+    words = blob.words(d, d)
+    if shape % 2:
+        right = signs(words[0]) * (1 + (words[0] >> 1) % 8) / 4
+        right[pivot] = np.sign(right[pivot])
+        return np.outer(b, right), ["rank-one-witness"]
+    matrix = zigzag(words) % 9 / 4 - 1.0
+    matrix[np.arange(d), np.arange(d)] = b
+    return np.asarray(matrix, dtype=np.float64), ["full-witness"]
+
+
+def _off_kernel(matrix: Array, z: Array) -> Array:
+    """Queries moved off the kernel of the witness where |W z_i| is below 1/4."""
+    column = int(np.argmax(np.abs(matrix).max(axis=0)))
+    near = np.abs(z @ matrix.T).max(axis=1) < 0.25
+    z = z.copy()
+    # Away from zero, so that the entry stays nonzero; that column has an entry >= 1.
+    z[near, column] += np.sign(z[near, column])
+    return z
+
+
+def _own_margins(x: Array, h: Array, chosen: Array) -> Array:
+    """(n, L-1): (x_i,chosen - x_il) . h_i over l != chosen."""
+    n, length, _ = x.shape
+    levels = np.einsum("ild,id->il", x, h)
+    gaps = levels[np.arange(n), chosen][:, None] - levels
+    others = np.arange(length) != chosen[:, None]
+    return np.asarray(gaps[others].reshape(n, length - 1))
+
+
+def _push(x: Array, h: Array, chosen: Array, amount: Array, unit: float) -> None:
+    """Move x_i,chosen so that its level h_i . x rises by at least amount_i (>= 0), in place.
+
+    The step is amount h/|h|^2 with each coordinate rounded *away* from zero to a multiple of
+    ``unit``: as its signs are those of h, rounding only raises the level further.
+    """
+    step = amount[:, None] * h / (h * h).sum(axis=1)[:, None]
+    rounded = np.sign(step) * np.ceil(np.abs(step) / unit) * unit
+    x[np.arange(len(x)), chosen] += rounded
+
+
+def _separate(x: Array, h: Array, best: Array, target: float, unit: float) -> None:
+    """Push the optimal token of each sample until all its margins are >= target, in place."""
+    short = target - _own_margins(x, h, best).min(axis=1)
+    _push(x, h, best, np.maximum(short, 0.0), unit)
+
+
+def _set_trap(x: Array, h: Array, scores: Array, best: Array, target: float, unit: float) -> Array:
+    """Make the second-best token a trap under -h, keeping o separable under h; in place.
+
+    The second-best alpha is pushed below all others; x_o becomes the mirror image of x_alpha
+    in the highest of the others, m: x_alpha - x_o = 2 (x_alpha - x_m).  Every diagonal weight
+    that solves the problem selected by alpha then gives o a margin >= 2: settled (THEORY.md
+    5).  For full weights that holds up to their row at the appended coordinate.
+    """
+    n = len(x)
+    rows = np.arange(n)
+    masked = scores.copy()
+    masked[rows, best] = -np.inf
+    alpha = np.argmax(masked, axis=1)
+    levels = np.einsum("ild,id->il", x, h)
+    middle = np.ones(scores.shape, dtype=bool)
+    middle[rows, best] = middle[rows, alpha] = False
+    top = np.argmax(np.where(middle, levels, -np.inf), axis=1)
+    bottom = np.where(middle, levels, np.inf).min(axis=1)
+    drop = np.maximum(levels[rows, alpha] - (bottom - target), 0.0)
+    _push(x, -h, alpha, drop, unit)
+    x[rows, best] = 2.0 * x[rows, top] - x[rows, alpha]
+    return np.asarray(alpha)
+
+
+def _oppose(blob: Blob, x: Array, z: Array, y: Array, scores: Array, best: Array) -> None:
+    """Give samples 0 and 1 exactly opposite constraints G_r = -G_s, in place.
+
+    Either z_1 = -z_0 and the same token difference, or z_1 = z_0 and the opposite one; the
+    scores and labels make it so in the appended coordinate too, hence for every model.
+    """
+    length = scores.shape[1]
+    low = [(int(best[i]) + 1 + blob.pick(length - 1)) % length for i in (0, 1)]
+    flip = signs(blob.words(1))[0]
+    delta = x[0, best[0]] - x[0, low[0]]
+    z[1] = -flip * z[0]
+    y[1] = flip * y[0]
+    x[1, best[1]] = x[1, low[1]] + flip * delta
+    scores[1, low[1]] = scores[1, best[1]] - (scores[0, best[0]] - scores[0, low[0]])

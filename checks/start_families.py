@@ -1,0 +1,209 @@
+"""Start families: bytes -> initial weights, for the diagonal and the combined models.
+
+In the diagonal model a start is drawn through the conserved c_j = |k_j^2 - q_j^2|/2 and
+beta_j = c_j sinh r_j (THEORY.md 3), so that c_j > 0 is controlled rather than hoped for; in
+the degenerate families some c_j = 0 exactly, because k_j and q_j are the same float up to
+sign.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checks.blobs import Blob, normal_like, signs, zigzag
+from checks.problem_families import DrawnProblem
+from checks.problems import Array, AttentionProblem, Start
+
+STARTS = (
+    "separating",
+    "small",
+    "random",
+    "trapped",
+    "frozen",
+    "conflicting",
+    "degenerate",
+)
+DIAGONAL_ONLY = ("frozen", "conflicting", "degenerate")
+NEEDS_WITNESS = ("separating", "trapped", "frozen", "conflicting")
+
+_APPENDED = 1.0 / 16.0
+"""Scale of the weights at the appended coordinate, which no diagonal margin depends on."""
+_ROOM = 1.0
+"""How far, in nats, the margins at the start exceed what the descent argument needs."""
+
+
+def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[Start, list[str]]:
+    """Decode one start of family ``kind`` and its region labels (source: derived).
+
+    model: diagonal, combined-diagonal (attention (d+1,)) or combined ((d+1, d+1)).
+
+    separating: a non-optimal separating direction, so large that sum_i (e^-gamma-bar_i -
+        e^-gamma_io) is below what any one sample would have to contribute at its second-best
+        score: as the loss descends, no sample ever falls back to it, so lambda >= 0 for ever.
+    small: |k|, |q| of 1e-3 .. 1e-1.  random: of order 1.
+    trapped: - witness of a trap, large: every sample starts on a non-optimal token.
+    frozen: separating, with k_j = +-q_j at one coordinate or more.
+    conflicting: random, with one such beta_j of the sign opposite to the witness's.
+    degenerate: random, with frozen coordinates of either sign and dead ones.
+    """
+    dim = drawn.problem.dim
+    shape = (dim, dim) if model == "combined" else (dim,)
+    if kind in ("separating", "trapped", "frozen"):
+        weights, regions = _large(blob, drawn, shape, trapped=kind == "trapped")
+        if model != "diagonal":
+            return Start.combined(weights, dim), regions
+        key, query = _split(blob, weights)
+        if kind == "frozen":
+            frozen = blob.words(dim - 1) % 2 == 1
+            frozen[blob.pick(dim - 1)] = True
+            key, query = _freeze(key, query, frozen, weights)
+            regions.append("frozen-start-sign")
+    elif model != "diagonal":
+        return Start.combined(_plain(blob, kind, shape), dim), []
+    else:
+        key, query = _small(blob, dim) if kind == "small" else _random(blob, dim)
+        regions = []
+        if kind in ("conflicting", "degenerate"):
+            key, query, regions = _degenerate(blob, kind, drawn.witness, key, query)
+    if (np.abs(key * key - query * query) < 0.02).any():
+        regions.append("small-invariant")
+    return Start.diagonal(key, query, dim), regions
+
+
+def needed_margin(problem: AttentionProblem) -> float:
+    """A margin that, reached by all constraints at t = 0, keeps every gamma-bar above the
+    second-best score for ever (gradient flow on a separable problem then reaches L*).
+
+    Sample i misses its best score by eta <= (L-1) range e^-m.  The loss falls, so sample j
+    can come down to its second-best score only if sum_i e^-gamma_io (e^eta - 1) is at least
+    e^-gamma_jo (e^lead_j - 1) >= e^-gamma_jo lead_j; with e^eta - 1 <= 2 eta (eta <= 1) that
+    is excluded once 2 n (L-1) range e^spread e^-m < lead, spread = max - min of gamma_io.
+    Leads of 0 (tied) count as 2^-10.
+    """
+    ordered = np.sort(problem.scores, axis=1)
+    best = ordered[:, -1]
+    lead = max(float((best - ordered[:, -2]).min()), 2.0**-10)
+    spread = float(best.max() - best.min())
+    reach = float((best - ordered[:, 0]).max())
+    excess = 2.0 * problem.samples * (problem.length - 1) * max(reach, lead)
+    return max(float(np.log(excess / lead)) + spread, 0.0) + _ROOM
+
+
+def _margins(problem: AttentionProblem, chosen: Array, weights: Array) -> Array:
+    """(n, L-1): (x_i,chosen - x_il)^T W z_i over l != chosen, W a matrix or a diagonal."""
+    z = problem.queries
+    h = z @ weights.T if weights.ndim == 2 else z * weights
+    levels = np.einsum("ild,id->il", problem.tokens, h)
+    gaps = levels[np.arange(problem.samples), chosen][:, None] - levels
+    others = np.arange(problem.length) != chosen[:, None]
+    return np.asarray(gaps[others].reshape(problem.samples, -1))
+
+
+def _large(
+    blob: Blob, drawn: DrawnProblem, shape: tuple[int, ...], trapped: bool
+) -> tuple[Array, list[str]]:
+    """+-witness plus a perturbation that keeps a quarter of each margin, scaled up."""
+    assert drawn.witness is not None
+    problem = drawn.problem
+    base, chosen = drawn.witness, problem.optimal
+    if trapped:
+        assert drawn.trapped is not None
+        base, chosen = -drawn.witness, drawn.trapped
+    noise = normal_like(blob.words(*shape, width=2))
+    share = 1.0 - (blob.pick(8)) / 8.0
+    # The appended coordinate: no diagonal margin sees it; in a full matrix its row is seen.
+    noise[-1] *= _APPENDED
+    kept, change = _margins(problem, chosen, base), _margins(problem, chosen, noise)
+    falling = change < 0
+    limit = 4.0 * np.abs(base).sum() / max(float(np.abs(noise).sum()), 1.0)
+    if falling.any():
+        limit = min(limit, float((0.75 * kept[falling] / -change[falling]).min()))
+    weights = base + share * limit * noise
+    worst = float(_margins(problem, chosen, weights).min())
+    grown = weights * (needed_margin(problem) / worst)
+    if grown.ndim == 1:
+        grown[-1] = _APPENDED * noise[-1]
+    flips = bool((np.sign(grown) * np.sign(base) < 0).any())
+    return grown, ["sign-differs-from-witness"] if flips else []
+
+
+def _invariants(blob: Blob, dim: int) -> Array:
+    """(dim,) c_j over the decades 1e-3 .. 10."""
+    return np.asarray(10.0 ** (zigzag(blob.words(dim)) / 64.0 - 1.0), dtype=np.float64)
+
+
+def _split(blob: Blob, beta: Array) -> tuple[Array, Array]:
+    """k, q with k q = beta and drawn c_j, signs of w+ and w- drawn too."""
+    c = _invariants(blob, len(beta))
+    words = blob.words(len(beta))
+    half = np.arcsinh(beta / c) / 2.0
+    plus = signs(words) * np.sqrt(c) * np.exp(half)
+    minus = signs(words >> 1) * np.sqrt(c) * np.exp(-half)
+    return (plus + minus) / np.sqrt(2.0), (plus - minus) / np.sqrt(2.0)
+
+
+def _small(blob: Blob, dim: int) -> tuple[Array, Array]:
+    """|k| of 1e-3 .. 1e-1, |q| = |k| 2^(+-1/4 .. +-2) kept below 1e-1: c_j > 0.1 max(k, q)^2."""
+    large = 10.0 ** (-1.0 - 2.0 * blob.words(dim) / 255.0)
+    words = blob.words(dim)
+    ratio = 2.0 ** -(0.25 + 1.75 * (words >> 3) / 31.0)
+    first, second = signs(words) * large, signs(words >> 1) * large * ratio
+    swap = (words >> 2) % 2 == 1
+    return np.where(swap, second, first), np.where(swap, first, second)
+
+
+def _random(blob: Blob, dim: int) -> tuple[Array, Array]:
+    """k, q nearly standard normal, |k| widened where k^2 and q^2 nearly agree: c_j >= 2^-7."""
+    key, query = normal_like(blob.words(2, dim, width=2))
+    near = np.abs(key * key - query * query) < 2.0**-6
+    key = np.where(near, key + np.where(key < 0, -0.25, 0.25), key)
+    key[-1] *= _APPENDED
+    query[-1] *= _APPENDED
+    return key, query
+
+
+def _plain(blob: Blob, kind: str, shape: tuple[int, ...]) -> Array:
+    """Combined weights: 1e-3 .. 1e-1 with drawn signs (small), or nearly standard normal."""
+    if kind == "small":
+        words = blob.words(*shape)
+        return signs(words) * 10.0 ** (-1.0 - 2.0 * (words >> 1) / 127.0)
+    weights = normal_like(blob.words(*shape, width=2))
+    weights[-1] *= _APPENDED
+    return weights
+
+
+def _freeze(key: Array, query: Array, where: Array, beta: Array) -> tuple[Array, Array]:
+    """k_j = +-q_j (the same float) with k_j q_j = beta_j up to rounding, at data coordinates."""
+    key, query = key.copy(), query.copy()
+    at = np.nonzero(where)[0]
+    size = np.sqrt(np.maximum(np.abs(beta[at]), 2.0**-10))
+    key[at] = np.copysign(size, key[at])
+    query[at] = np.copysign(key[at], beta[at] * key[at])
+    return key, query
+
+
+def _degenerate(
+    blob: Blob, kind: str, witness: Array | None, key: Array, query: Array
+) -> tuple[Array, Array, list[str]]:
+    """Some c_j = 0: coordinates frozen in the witness's sign or against it, or dead."""
+    d = len(key) - 1
+    reference = np.sign(witness[:d]) if witness is not None else np.ones(d)
+    fate = blob.words(d) % 6
+    forced = blob.pick(d)
+    fate[forced] = 3 if fate[forced] < 3 else fate[forced]
+    if kind == "conflicting":
+        support = np.nonzero(reference)[0]
+        fate[support[forced % len(support)]] = 4
+    reference = np.where(reference == 0, 1.0, reference)
+    key, query = key.copy(), query.copy()
+    regions = []
+    for code, word, sign in ((3, "frozen-agreeing", 1.0), (4, "frozen-conflicting", -1.0)):
+        at = np.nonzero(fate == code)[0]
+        # A zero key would be a dead coordinate, not a frozen one.
+        key[at] = np.where(key[at] == 0, 0.5, key[at])
+        query[at] = sign * reference[at] * key[at]
+        regions += [word] if len(at) else []
+    dead = np.nonzero(fate == 5)[0]
+    key[dead] = query[dead] = 0.0
+    regions += ["dead-coordinate"] if len(dead) else []
+    return key, query, regions
