@@ -147,7 +147,7 @@ class Constraints:
     def matrices(self) -> Array:
         """(R, d*d): G_r flattened, so that m = matrices @ W.ravel()."""
         outer = self.delta[:, :, None] * self.query[:, None, :]
-        return np.asarray(outer.reshape(len(self.delta), -1))
+        return np.asarray(outer.reshape(len(outer), outer.shape[1] * outer.shape[2]))
 
     def __len__(self) -> int:
         return len(self.delta)
