@@ -1,0 +1,48 @@
+"""Settings every test relies on: one thread, one floating-point path, one random stream.
+
+This file is read before any test module, hence before numpy and torch, which look at the
+variables below only when they are first imported.
+"""
+
+from __future__ import annotations
+
+import os
+
+# research/determinism.md: with two threads small torch operations are a thousand times
+# slower on a busy machine; with MKL free to choose, bits depend on memory alignment.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_CBWR"] = "AVX2,STRICT"
+
+import sys
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Both profiles say what they do about the database and the stream: left unsaid, Hypothesis
+# decides by whether CI is set.  A draw may cost a whole flow, so no profile has a deadline.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# pytest --hypothesis-profile=explore looks further, with fresh draws every time.
+settings.register_profile(
+    "explore",
+    settings.get_profile("suite"),
+    derandomize=False,
+    max_examples=1_000,
+    print_blob=True,
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_torch_thread() -> None:
+    """One thread in torch too, where a collected module has loaded it; never loads it itself."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
