@@ -1,0 +1,306 @@
+"""How the weights move under given simplex weights p, one class a parametrisation.
+
+A geometry knows nothing of scores, softmax or step control.  It keeps a flat state y
+(B, D) a row, moves it exactly while p is constant, and tells margins, sizes and slopes.
+``rescaled time'' tau below is THEORY.md 3: d tau = (sum_r |lambda_r|) dt.
+
+DiagonalGeometry  y = u, u' = 2 A^T p:  beta = (a^2 e^u - b^2 e^-u)/2, a, b = w+(0), w-(0).
+CombinedGeometry  y = alpha, alpha' = p: W = base + sum_r alpha_r G_r.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Constraint rows of a batch: delta (B, N, d), query (B, N, d), N = n L, relative to a
+    reference token of every sample (whose own row is zero)."""
+
+    delta: Tensor
+    query: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tensor, queries: Tensor, reference: Tensor) -> Rows:
+        """tokens (B, n, L, d), queries (B, n, d), reference (B, n) token indices."""
+        index = reference[:, :, None, None].expand(-1, -1, 1, tokens.shape[-1])
+        delta = torch.gather(tokens, 2, index) - tokens
+        query = queries.unsqueeze(2).expand_as(delta)
+        return cls(delta.flatten(1, 2), query.flatten(1, 2))
+
+    def select(self, index: Tensor) -> Rows:
+        return Rows(self.delta[index], self.query[index])
+
+
+def combine(rows: Tensor, p: Tensor) -> Tensor:
+    """sum_r p_r rows_r, (B, N, D) x (B, N) -> (B, D); a product-sum keeps batches bit-equal."""
+    return (rows * p.unsqueeze(-1)).sum(-2)
+
+
+class Geometry(ABC):
+    """A batch of flows in one parametrisation.  All tensors float64, row b one flow."""
+
+    @property
+    @abstractmethod
+    def norm(self) -> str:
+        """The norm that the flow is claimed to minimise: l1, l2, frobenius, nuclear."""
+
+    grows_exponentially: bool
+    """Does the size grow like e^(rate tau) (separate weights) or like tau (combined)?"""
+
+    @abstractmethod
+    def select(self, index: Tensor) -> Self:
+        """The sub-batch of the given rows."""
+
+    @abstractmethod
+    def rebase(self, rows: Rows, y: Tensor) -> tuple[Self, Tensor]:
+        """The same flows at the same weights, with margins relative to other tokens."""
+
+    @abstractmethod
+    def initial(self) -> Tensor:
+        """(B, D) state at t = 0."""
+
+    @abstractmethod
+    def log_size(self, y: Tensor) -> Tensor:
+        """(B,) rho: ln S = ln (|K|^2+|Q|^2)/2 for separate weights, ln |W| for combined."""
+
+    @abstractmethod
+    def scaled_margins(self, y: Tensor, rho: Tensor) -> Tensor:
+        """(B, N) margins times e^-rho."""
+
+    @abstractmethod
+    def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
+        """State after rescaled time ``step`` (B,) under constant p (B, N); exact."""
+
+    @abstractmethod
+    def curvature(self, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
+        """(B, N, N) e^-rho d(margins)/dp at the advanced state y, for a step of this length."""
+
+    @abstractmethod
+    def velocity(self, y: Tensor, p: Tensor) -> Tensor:
+        """(B, D) dy/d tau."""
+
+    @abstractmethod
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+        """(B, D, D) of the velocity, with slope (B, N, N) = dp/dm."""
+
+    @abstractmethod
+    def distance(self, y: Tensor, other: Tensor) -> Tensor:
+        """(B,) how far two states are apart, in relative change of the weights."""
+
+    @abstractmethod
+    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Richardson: from one full step and two half steps of a first-order method."""
+
+    @abstractmethod
+    def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """W e^-scale, flattened (B, .), and scale (B,): direction and log size apart."""
+
+    @abstractmethod
+    def norm_of(self, weights: Tensor) -> Tensor:
+        """(B,) the claimed norm of flattened weights."""
+
+    @abstractmethod
+    def dual_norm(self, p: Tensor) -> Tensor:
+        """(B,) N°(G(p)): an upper bound on the best margin for every p in the simplex."""
+
+    @abstractmethod
+    def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        """(B,) e^-rho d m~/d tau: 2 sum w (A^T p)^2, or |G(p)|^2 (THEORY.md 3, time scale)."""
+
+    def log_norm(self, y: Tensor) -> Tensor:
+        """(B,) ln N(W)."""
+        w, scale = self.weights(y)
+        return torch.log(self.norm_of(w)) + scale
+
+    def margins(self, y: Tensor) -> Tensor:
+        """(B, N) margins at their true size (early phase only: they overflow late)."""
+        return self.scaled_margins(y, torch.zeros_like(y[:, 0]))
+
+
+@dataclass(frozen=True)
+class DiagonalGeometry(Geometry):
+    """K = diag(k), Q = diag(q) trained separately (S5): u' = 2 A^T p.
+
+    rows (B, N, d) = a_r; log_plus, log_minus (B, d) = ln w+(0)^2, ln w-(0)^2 with
+    w+- = (k +- q)/sqrt 2, -inf where a half is zero: c_j = 0, the sign of beta_j is frozen,
+    structurally, for ever (THEORY.md 3, assumption on the start).
+    """
+
+    rows: Tensor
+    log_plus: Tensor
+    log_minus: Tensor
+    grows_exponentially = True
+
+    @property
+    def norm(self) -> str:
+        return "l1"
+
+    @classmethod
+    def of(cls, rows: Rows, key: Tensor, query: Tensor) -> DiagonalGeometry:
+        """key, query (B, d)."""
+        log2 = torch.log(torch.tensor(2.0, dtype=key.dtype))
+        plus, minus = (key + query).abs(), (key - query).abs()
+        a = rows.delta * rows.query
+        return cls(a, 2 * torch.log(plus) - log2, 2 * torch.log(minus) - log2)
+
+    def select(self, index: Tensor) -> DiagonalGeometry:
+        return DiagonalGeometry(self.rows[index], self.log_plus[index], self.log_minus[index])
+
+    def rebase(self, rows: Rows, y: Tensor) -> tuple[DiagonalGeometry, Tensor]:
+        return replace(self, rows=rows.delta * rows.query), y
+
+    def initial(self) -> Tensor:
+        return torch.zeros_like(self.log_plus)
+
+    def _halves(self, y: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """w+^2/2 and w-^2/2, times e^-rho."""
+        r = rho.unsqueeze(-1)
+        return (
+            0.5 * torch.exp(self.log_plus + y - r),
+            0.5 * torch.exp(self.log_minus - y - r),
+        )
+
+    def log_size(self, y: Tensor) -> Tensor:
+        both = torch.cat((self.log_plus + y, self.log_minus - y), dim=-1)
+        return torch.logsumexp(both, dim=-1) - _LN2
+
+    def scaled_margins(self, y: Tensor, rho: Tensor) -> Tensor:
+        plus, minus = self._halves(y, rho)
+        return (self.rows * (plus - minus).unsqueeze(-2)).sum(-1)
+
+    def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
+        return y + 2 * step.unsqueeze(-1) * combine(self.rows, p)
+
+    def curvature(self, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
+        plus, minus = self._halves(y, rho)
+        slope = 2 * step.unsqueeze(-1) * (plus + minus)
+        return (self.rows * slope.unsqueeze(-2)) @ self.rows.mT
+
+    def velocity(self, y: Tensor, p: Tensor) -> Tensor:
+        return 2 * combine(self.rows, p)
+
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+        plus, minus = self._halves(y, torch.zeros_like(y[:, 0]))
+        return 2 * self.rows.mT @ (slope @ (self.rows * (plus + minus).unsqueeze(-2)))
+
+    def distance(self, y: Tensor, other: Tensor) -> Tensor:
+        # u is a log weight, so its absolute error is the relative error of beta_j.
+        return (y - other).abs().amax(-1)
+
+    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        return 2 * fine - coarse
+
+    def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        rho = self.log_size(y)
+        plus, minus = self._halves(y, rho)
+        return plus - minus, rho
+
+    def norm_of(self, weights: Tensor) -> Tensor:
+        return weights.abs().sum(-1)
+
+    def dual_norm(self, p: Tensor) -> Tensor:
+        return combine(self.rows, p).abs().amax(-1)
+
+    def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        plus, minus = self._halves(y, rho)
+        return 2 * ((plus + minus) * combine(self.rows, p) ** 2).sum(-1)
+
+
+@dataclass(frozen=True)
+class CombinedGeometry(Geometry):
+    """W trained directly (S4): W = base + sum_r alpha_r G_r, alpha' = p.
+
+    The chart alpha keeps the linear algebra in R dimensions, whatever d is.  Diagonal
+    weights, base (B, d): norm l2.  Full weights, base (B, d, d): norm frobenius; G_r =
+    delta_r z_r^T stays two vectors.
+    """
+
+    rows: Rows
+    base: Tensor
+    grows_exponentially = False
+
+    @property
+    def norm(self) -> str:
+        return "frobenius" if self.base.dim() == 3 else "l2"
+
+    def select(self, index: Tensor) -> CombinedGeometry:
+        return CombinedGeometry(self.rows.select(index), self.base[index])
+
+    def rebase(self, rows: Rows, y: Tensor) -> tuple[CombinedGeometry, Tensor]:
+        # alpha counts rows relative to the old reference: start a new chart at today's W.
+        base = self.base + self._adjoint(y)
+        return CombinedGeometry(rows, base), torch.zeros_like(y)
+
+    def initial(self) -> Tensor:
+        return torch.zeros_like(self.rows.delta[:, :, 0])
+
+    def _adjoint(self, p: Tensor) -> Tensor:
+        """sum_r p_r G_r, shaped like base."""
+        if self.base.dim() == 3:
+            return (self.rows.delta * p.unsqueeze(-1)).mT @ self.rows.query
+        return combine(self.rows.delta * self.rows.query, p)
+
+    def _gram(self) -> Tensor:
+        """(B, N, N) <G_r, G_s>."""
+        delta, query = self.rows.delta, self.rows.query
+        if self.base.dim() == 3:
+            return (delta @ delta.mT) * (query @ query.mT)
+        return (delta * query) @ (delta * query).mT
+
+    def _full(self, y: Tensor) -> Tensor:
+        return self.base + self._adjoint(y)
+
+    def log_size(self, y: Tensor) -> Tensor:
+        return torch.log(torch.linalg.vector_norm(self._full(y).flatten(1), dim=-1))
+
+    def scaled_margins(self, y: Tensor, rho: Tensor) -> Tensor:
+        delta, query = self.rows.delta, self.rows.query
+        if self.base.dim() == 3:
+            w = self._full(y) * torch.exp(-rho)[:, None, None]
+            return (delta * (query @ w.mT)).sum(-1)
+        w = self._full(y) * torch.exp(-rho).unsqueeze(-1)
+        return (delta * query * w.unsqueeze(-2)).sum(-1)
+
+    def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
+        return y + step.unsqueeze(-1) * p
+
+    def curvature(self, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
+        return (step * torch.exp(-rho))[:, None, None] * self._gram()
+
+    def velocity(self, y: Tensor, p: Tensor) -> Tensor:
+        return p
+
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+        return slope @ self._gram()
+
+    def distance(self, y: Tensor, other: Tensor) -> Tensor:
+        change = torch.linalg.vector_norm(self._adjoint(y - other).flatten(1), dim=-1)
+        # Margins, not directions, enter the softmax: below size 1 the error is absolute.
+        return change / (1 + torch.exp(self.log_size(y)))
+
+    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        return 2 * fine - coarse
+
+    def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        w = self._full(y).flatten(1)
+        rho = self.log_size(y)
+        return w * torch.exp(-rho).unsqueeze(-1), rho
+
+    def norm_of(self, weights: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(weights, dim=-1)
+
+    def dual_norm(self, p: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(self._adjoint(p).flatten(1), dim=-1)
+
+    def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        return torch.exp(-rho) * self.dual_norm(p) ** 2
+
+
+_LN2 = 0.6931471805599453

@@ -1,0 +1,160 @@
+"""Late phase: steps implicit in p, for every geometry alike (THEORY.md 6.2).
+
+Once every sample sits on its selected token, p = softmax(kappa - m) up to e^{-m_min}.
+Margins of size e^rho cannot be exponentiated, so p is an unknown beside the state: a step
+of length Delta solves, with the *advanced* margins m = e^rho m^,
+
+    m^_r + eps (ln p_r - kappa_r) = mu   for all r,    sum p = 1,    eps = e^-rho,
+
+by Newton's method on p with an entropy weight eps lowered to its true value.
+
+A long step of this kind is a proximal-point step of the SVM itself: it would reach the
+SVM's optimum whatever gradient flow did.  What makes its output evidence about gradient
+flow is the control of the local error by step doubling (``double_step``), here for every
+step, and the audits of ``fidelity``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from checks.flow.geometries import Geometry
+
+SMALL = 1e-12
+"""Weights up to this move no state: 1e-12 of a step is below the local error allowed."""
+_TINY = 1e-300
+_CONVERGED = 1e-9
+"""Largest relative Newton change left: far below the local error allowed (1e-4 a step)."""
+NEWTON_LIMIT = 60
+_SHRINK = 9.118819655545162e-4  # e^-7, the largest fall of a weight in one update
+EPS_FLOOR = 1e-18
+"""Entropy weight below which rounding of m^ (1e-16 relative) hides it: 700 eps = 7e-16."""
+
+
+@dataclass(frozen=True)
+class Solve:
+    """Result of one implicit step of a batch: p (B, N), the new state, and which converged."""
+
+    p: Tensor
+    state: Tensor
+    converged: Tensor
+
+
+def implicit_step(
+    geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+) -> Solve:
+    """One implicit step from y, warm-started at p.
+
+    kappa (B, N) and mask (B, N) (True: a constraint) belong to the selected tokens; p is 0
+    off the mask and on it a point of the simplex.
+    """
+    p = torch.where(mask, p.clamp_min(_TINY), 0.0)
+    p = p / p.sum(-1, keepdim=True)
+    final = p.clone()
+    converged = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
+    rho = geometry.log_size(geometry.advance(y, p, step))
+    target = torch.exp(-rho).clamp_min(EPS_FLOOR)
+    system = _System(geometry, y, step, rho, kappa, mask)
+    eps = target.clamp_min(1e-6)
+    live = torch.arange(len(y), device=y.device)
+    for _ in range(NEWTON_LIMIT):
+        delta, residual = system.newton(p, eps)
+        small = p <= SMALL
+        ratio = delta / p.clamp_min(_TINY)
+        change = torch.where(small, 0.0, ratio.abs()).amax(-1)
+        # A weight too small to move the state has its fixed point in closed form: take it,
+        # or let Newton's method have it where it is no longer small.
+        fixed = torch.exp((torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1)))
+        returning = system.mask & small & (fixed > SMALL)
+        p = torch.where(
+            small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0)
+        )
+        p = torch.where(system.mask, p, 0.0)
+        p = p / p.sum(-1, keepdim=True)
+        done = (eps <= target) & (change < _CONVERGED) & ~returning.any(-1)
+        eps = torch.where(change < 0.5, torch.maximum(eps * 0.1, target), eps)
+        leaving = done | ~torch.isfinite(change)
+        if leaving.any():
+            final[live[leaving]] = p[leaving]
+            converged[live[done]] = True
+            stay = torch.nonzero(~leaving).squeeze(-1)
+            if len(stay) == 0:
+                break
+            system = system.select(stay)
+            live, p, target, eps = live[stay], p[stay], target[stay], eps[stay]
+    return Solve(final, geometry.advance(y, final, step), converged)
+
+
+@dataclass(frozen=True)
+class _System:
+    """The equations of one implicit step, for a batch of rows."""
+
+    geometry: Geometry
+    y: Tensor
+    step: Tensor
+    rho: Tensor
+    kappa: Tensor
+    mask: Tensor
+
+    def select(self, index: Tensor) -> _System:
+        return _System(
+            self.geometry.select(index),
+            *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.mask)),
+        )
+
+    def newton(self, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """Newton increment of p, and the residual F - mu (B, N) it was computed from."""
+        advanced = self.geometry.advance(self.y, p, self.step)
+        scaled = self.geometry.scaled_margins(advanced, self.rho)
+        hessian = self.geometry.curvature(advanced, self.step, self.rho)
+        e = eps.unsqueeze(-1)
+        entropy = e * (torch.log(p.clamp_min(_TINY)) - self.kappa)
+        force = torch.where(self.mask, scaled + entropy, 0.0)
+        residual = torch.where(self.mask, force - (p * force).sum(-1, keepdim=True), 0.0)
+        # Row r of diag(p) H + eps I, divided by p + eps, keeps the elimination balanced.
+        weight = p / (p + e)
+        diagonal = torch.where(self.mask, e / (p + e), 1.0)
+        matrix = weight.unsqueeze(-1) * hessian + torch.diag_embed(diagonal)
+        right = torch.stack((-weight * residual, weight), dim=-1)
+        solution, _ = torch.linalg.solve_ex(matrix, right, check_errors=False)
+        first, second = solution.unbind(-1)
+        shift = (1 - p.sum(-1) - first.sum(-1)) / second.sum(-1)
+        return first + second * shift.unsqueeze(-1), residual
+
+
+@dataclass(frozen=True)
+class DoubleStep:
+    """One full and two half steps: the extrapolated state, the fine one, and their distance.
+
+    The orbit continues from ``state`` (second order); ``fine`` satisfies the optimality
+    condition of its last half step exactly, so certificates are read there.  mean_p is in
+    the simplex; error is the distance of the full step to the two half steps.
+    """
+
+    state: Tensor
+    fine: Tensor
+    p: Tensor
+    mean_p: Tensor
+    error: Tensor
+    converged: Tensor
+
+
+def double_step(
+    geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+) -> DoubleStep:
+    """Step doubling: error control for every step of the late phase."""
+    full = implicit_step(geometry, y, p, step, kappa, mask)
+    first = implicit_step(geometry, y, full.p, step / 2, kappa, mask)
+    second = implicit_step(geometry, first.state, first.p, step / 2, kappa, mask)
+    return DoubleStep(
+        state=geometry.extrapolate(full.state, second.state),
+        fine=second.state,
+        p=second.p,
+        mean_p=(first.p + second.p) / 2,
+        error=geometry.distance(full.state, second.state),
+        converged=full.converged & first.converged & second.converged,
+    )

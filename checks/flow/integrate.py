@@ -1,0 +1,100 @@
+"""The one loop: early steps until every sample has settled, late steps until it is certain.
+
+Every row has its own step and its own time; rows that are done leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from checks.flow import early, late
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
+from checks.flow.ledger import Ledger
+from checks.flow.orbit import Orbit
+from checks.flow.probes import Probe
+from checks.flow.settings import Settings
+from checks.problems import AttentionProblem, Start
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Problems of one shape and their starts, on a device: float64 throughout."""
+
+    tokens: Tensor
+    queries: Tensor
+    scores: Tensor
+    geometry: Geometry
+
+    @classmethod
+    def of(
+        cls, problems: Sequence[AttentionProblem], starts: Sequence[Start], device: str = "cpu"
+    ) -> Batch:
+        """Stack problems and starts of one shape and one model."""
+
+        def stack(arrays: list[np.ndarray]) -> Tensor:
+            return torch.tensor(np.stack(arrays), dtype=torch.float64, device=device)
+
+        tokens = stack([p.tokens for p in problems])
+        queries = stack([p.queries for p in problems])
+        scores = stack([p.scores for p in problems])
+        rows = Rows.of(tokens, queries, scores.argmax(-1))
+        geometry: Geometry
+        if starts[0].model == "diagonal":
+            key = stack([np.asarray(s.key) for s in starts])
+            query = stack([np.asarray(s.query) for s in starts])
+            geometry = DiagonalGeometry.of(rows, key, query)
+        else:
+            geometry = CombinedGeometry(rows, stack([s.weights for s in starts]))
+        return cls(tokens, queries, scores, geometry)
+
+
+def integrate(
+    problems: Sequence[AttentionProblem],
+    starts: Sequence[Start],
+    settings: Settings,
+    probes: Sequence[Probe] = (),
+    device: str = "cpu",
+) -> Orbit:
+    """Follow gradient flow from each start of each problem (all of one shape, one model)."""
+    count = len(problems)
+    if count == 1:
+        # A batch of one takes other kernels and other bits (research/determinism.md).
+        problems, starts = [*problems, *problems], [*starts, *starts]
+    batch = Batch.of(problems, starts, device)
+    ledger = Ledger(batch.geometry, batch.scores, probes, count)
+    early.run(ledger, batch.scores, settings)
+    late.run(ledger, batch.tokens, batch.queries, batch.scores, settings)
+    return _orbit(ledger, batch)
+
+
+def _orbit(ledger: Ledger, batch: Batch) -> Orbit:
+    n, length = batch.scores.shape[1:]
+
+    def array(t: Tensor) -> np.ndarray:
+        return np.asarray(t[: ledger.count].cpu().numpy())
+
+    norms = ledger.geometry.norm_of(ledger.direction)
+    return Orbit(
+        norm=ledger.geometry.norm,
+        status=ledger.status[: ledger.count],
+        selected=array(ledger.selected),
+        settled=array(ledger.settled),
+        direction=array(ledger.direction / norms.unsqueeze(-1)),
+        log_norm=array(ledger.log_norm),
+        log_time=array(ledger.log_time),
+        primal=array(ledger.primal),
+        dual=array(ledger.dual),
+        dual_weights=array(ledger.dual_weights).reshape(-1, n, length),
+        weights_p=array(ledger.p).reshape(-1, n, length),
+        worst_error=array(ledger.worst_error),
+        error_sum=array(ledger.error_sum),
+        early_steps=array(ledger.early_steps),
+        late_steps=array(ledger.late_steps),
+        rejected=array(ledger.rejected),
+        tau=array(ledger.tau),
+    )

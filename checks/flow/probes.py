@@ -1,0 +1,142 @@
+"""Probes look at a run while it runs: init, update at every accepted step, finish.
+
+A probe sees views of the live rows and keeps what it needs, so that memory does not grow
+with the number of steps; only a replay stores everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from checks.flow.geometries import Geometry
+
+SNAPSHOTS = 64
+
+
+@dataclass(frozen=True)
+class View:
+    """The rows that just accepted a step.  index (b,): their row numbers in the batch.
+
+    state is where certificates are read, orbit_state where the orbit goes on from (early:
+    the same); step (b,) is the rescaled time just passed; p (b, N) and mean_p belong to the
+    end and the middle of it.  late: p in the simplex, rows relative to the selected tokens.
+    log_norm, primal, dual, log_time (b,) as in Orbit; primal, dual are NaN while early.
+    """
+
+    late: bool
+    index: Tensor
+    geometry: Geometry
+    state: Tensor
+    orbit_state: Tensor
+    p: Tensor
+    mean_p: Tensor
+    step: Tensor
+    tau: Tensor
+    log_norm: Tensor
+    log_time: Tensor
+    primal: Tensor
+    dual: Tensor
+
+    def keep(self, rows: Tensor) -> View:
+        """The view of the given rows alone (indices into the ones shown)."""
+        values = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name not in ("late", "geometry")
+        }
+        return View(late=self.late, geometry=self.geometry.select(rows), **values)
+
+
+class Probe(Protocol):
+    """Fed during a run."""
+
+    def init(self, rows: int) -> None: ...
+    def update(self, view: View) -> None: ...
+
+
+class Curve:
+    """At most 64 snapshots a row of named quantities, thinned evenly in the log norm.
+
+    Keeps (log_norm, log_time, primal, dual, late) at every accepted step and thins at the
+    end: some 10 numbers a step and row.
+    """
+
+    def __init__(self) -> None:
+        self._columns: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def init(self, rows: int) -> None:
+        self._columns = []
+
+    def update(self, view: View) -> None:
+        data = np.stack(
+            [t.cpu().numpy() for t in (view.log_norm, view.log_time, view.primal, view.dual)]
+        )
+        self._columns.append((view.index.cpu().numpy(), data))
+
+    def row(self, index: int) -> np.ndarray:
+        """(k, 4) array of log_norm, log_time, primal, dual of one row, k <= 64."""
+        points = [data[:, where == index][:, 0] for where, data in self._columns if index in where]
+        if not points:
+            return np.empty((0, 4))
+        return thin(np.stack(points))
+
+
+def thin(points: np.ndarray) -> np.ndarray:
+    """At most SNAPSHOTS rows of points, evenly spaced in the order of column 0; ends kept."""
+    if len(points) <= SNAPSHOTS:
+        return points
+    x = np.maximum.accumulate(points[:, 0])
+    wanted = np.linspace(x[0], x[-1], SNAPSHOTS)
+    keep = np.unique(np.clip(np.searchsorted(x, wanted), 0, len(x) - 1))
+    return points[keep]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One accepted step of one row, stored whole for the audit."""
+
+    late: bool
+    before: np.ndarray
+    after: np.ndarray
+    p: np.ndarray
+    mean_p: np.ndarray
+    step: float
+    tau: float
+    log_norm: float
+
+
+class Recorder:
+    """Stores every accepted step of the chosen rows: what ``fidelity`` audits."""
+
+    def __init__(self, rows: set[int]) -> None:
+        self.rows = rows
+        self.stretches: dict[int, list[Stretch]] = {}
+        self._last: dict[int, np.ndarray] = {}
+
+    def init(self, rows: int) -> None:
+        self.stretches = {row: [] for row in self.rows}
+        self._last = {}
+
+    def update(self, view: View) -> None:
+        for position, row in enumerate(view.index.tolist()):
+            if row not in self.rows:
+                continue
+            after = view.orbit_state[position].cpu().numpy().copy()
+            before = self._last.get(row, np.zeros_like(after))
+            self.stretches[row].append(
+                Stretch(
+                    late=view.late,
+                    before=before,
+                    after=after,
+                    p=view.p[position].cpu().numpy().copy(),
+                    mean_p=view.mean_p[position].cpu().numpy().copy(),
+                    step=float(view.step[position]),
+                    tau=float(view.tau[position]),
+                    log_norm=float(view.log_norm[position]),
+                )
+            )
+            self._last[row] = after

@@ -1,0 +1,38 @@
+"""What a run is asked for: tolerances, horizons and budgets, in counts and never seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Error control and stopping of one integration.
+
+    Tolerances are relative changes of the weights in one step (``Geometry.distance``).
+    """
+
+    early_tolerance: float = 1e-7
+    """Local error per step of the Rosenbrock method (embedded order 3)."""
+    late_tolerance: float = 1e-4
+    """Distance of one full to two half implicit steps; the orbit goes on from their
+    extrapolation, one order better."""
+    gap: float = 5e-7
+    """The certificate counts as closed once 1 - primal/dual is below this."""
+    horizon: float = 4000.0
+    """Largest ln N(W); THEORY.md 3: the slowest coordinates ask for 3,700 at 1e-4."""
+    early_steps: int = 1500
+    late_steps: int = 600
+    handover: float = 40.0
+    """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
+    below rounding.  Near-tied scores ask for more (``phases.settled``)."""
+
+    def tightened(self, factor: float = 0.1) -> Settings:
+        """The same run with both tolerances times ``factor`` and twice the step budgets."""
+        return replace(
+            self,
+            early_tolerance=self.early_tolerance * factor,
+            late_tolerance=self.late_tolerance * factor,
+            early_steps=2 * self.early_steps,
+            late_steps=2 * self.late_steps,
+        )
