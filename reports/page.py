@@ -1,0 +1,164 @@
+"""``index.html``: one self-contained file, no request to anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from checks.outcomes import exit_status
+from reports import plots, text
+from reports.fields import BadReport
+from reports.graph import anchor, claim_graph
+from reports.mathml import formula, prose
+from reports.run import Run, read_run
+from reports.standing import STANDINGS, sentence_verdicts, standings_of, unmet
+from reports.summary import summary_of
+
+_HERE = Path(__file__).parent
+_FACES = (  # file, family, weight, style; licence in static/OFL.txt
+    ("stix-two-text-400-normal", "STIX Two Text", 400, "normal"),
+    ("stix-two-text-400-italic", "STIX Two Text", 400, "italic"),
+    ("stix-two-text-600-normal", "STIX Two Text", 600, "normal"),
+    ("stix-two-math-subset", "STIX Two Math", 400, "normal"),
+)
+
+
+def build(directory: Path) -> Path:
+    """Write DIR/index.html and DIR/summary.md from the files in DIR; the former's path.
+
+    Reads verdicts.jsonl, evidence/*.json and run.json, any of which may be missing: what
+    an empty or interrupted run left gives a page that says so.  Raises BadReport (a
+    ValueError, one line) if DIR is not there or one of its files is damaged.
+    """
+    directory = Path(directory)
+    run = read_run(directory)
+    write(directory / "summary.md", summary_of(run))
+    return write(directory / "index.html", page_of(run))
+
+
+def page_of(run: Run) -> str:
+    """The whole page as text."""
+    standings = standings_of(run)
+    verdicts = run.verdicts
+    return render(
+        "index.html.j2",
+        run=run,
+        standings=standings,
+        sentences=sentence_verdicts(run),
+        graph=claim_graph(run),
+        headline=headline(run),
+        used=[s for s in STANDINGS.values() if s.key in {x.key for x in standings.values()}],
+        anchor=lambda key: anchor(run, key),
+        unmet=lambda record: unmet(run, record, standings),
+        rests_upon=_rests_upon(run),
+        status=exit_status(verdicts) if verdicts else 3,
+        versions=_merged_versions(run),
+        profiles=sorted({v.profile for v in verdicts if v.profile}),
+        seeds=sorted({v.seed for v in verdicts}),
+        seconds=sum(v.seconds for v in verdicts),
+    )
+
+
+def headline(run: Run) -> str:
+    """The run in one sentence, from the verdicts alone."""
+    if not run.records:
+        return "Nothing was verified."
+    judged = [r for r in run.records if r.about.expect != "open"]
+    standings = standings_of(run)
+    good = sum(standings[r.key].key in ("held", "caught") for r in judged)
+    caught = sum(standings[r.key].key == "caught" for r in judged)
+    if good == len(judged):
+        said = f"All {text.plural(len(judged), 'claim')} came out as expected"
+    else:
+        said = f"{good} of {text.plural(len(judged), 'claim')} came out as expected"
+    return f"{said}, {caught} of them negative controls that had to fail and did."
+
+
+def render(template: str, **values: Any) -> str:
+    """``template`` with everything escaped that this package did not make itself."""
+    script = (_HERE / "static" / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup((_HERE / "static" / "style.css").read_text(encoding="utf-8")),
+            fonts=Markup(_font_faces()),
+            script=Markup(script),
+            script_hash=digest,
+            all_standings=STANDINGS,
+            **values,
+        )
+    )
+
+
+def write(path: Path, content: str) -> Path:
+    """Write ``content`` as UTF-8 with one kind of line end; BadReport if that fails."""
+    try:
+        # lone surrogates are legal in JSON and not in UTF-8
+        path.write_bytes(content.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise BadReport(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        number=text.number,
+        count=text.count,
+        plural=text.plural,
+        duration=text.duration,
+        formula=formula,
+        prose=prose,
+        line_plot=plots.line_plot,
+        histogram=plots.histogram,
+        swatch=plots.swatch,
+        missing_points=plots.missing_points,
+    )
+    return environment
+
+
+@cache
+def _font_faces() -> str:
+    faces = []
+    for name, family, weight, style in _FACES:
+        data = base64.b64encode((_HERE / "static" / f"{name}.woff2").read_bytes()).decode()
+        faces.append(
+            f'@font-face{{font-family:"{family}";font-weight:{weight};font-style:{style};'
+            f'src:url("data:font/woff2;base64,{data}") format("woff2")}}'
+        )
+    return "".join(faces)
+
+
+def _rests_upon(run: Run) -> dict[str, list[str]]:
+    """Key -> the claims that rest on it."""
+    back: dict[str, list[str]] = {record.key: [] for record in run.records}
+    for record in run.records:
+        for needed in record.rests_on:
+            if needed in back:
+                back[needed].append(record.key)
+    return back
+
+
+def _merged_versions(run: Run) -> list[tuple[str, str]]:
+    """(name, version), sorted; several versions of one thing are all shown."""
+    found: dict[str, set[str]] = {}
+    for record in run.records:
+        for source in (record.verdict, record.evidence):
+            for name, version in (source.versions if source else {}).items():
+                found.setdefault(name, set()).add(version)
+    return [(name, ", ".join(sorted(found[name]))) for name in sorted(found)]

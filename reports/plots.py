@@ -1,0 +1,201 @@
+"""Plots as SVG text, drawn at build time: they need no script and print as they look."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+from reports.axes import Scale
+from reports.evidence import Curve, Histogram, Series
+from reports.text import count, number
+
+STYLES = 6  # line styles in style.css (s0 to s5); further series repeat them
+
+_BAR = 'class="bar{}" d="{}"'
+
+
+def line_plot(curve: Curve) -> Markup:
+    """The curve's series over one pair of axes; SVG of 460 x 262 units, or "" without data.
+
+    On a logarithmic axis values <= 0 have no place: they are left out and counted in the
+    text twin, like values that were not finite.
+    """
+    drawn = [_segments(series, log=curve.y_log) for series in curve.series]
+    points = [p for segments in drawn for segment in segments for p in segment]
+    if not points:
+        return Markup("")
+    width, height, left, right, top, bottom = 460, 262, 50, 12, 24, 42
+    x = Scale.over([p[0] for p in points], left, width - right, snug=True)
+    y = Scale.over([p[1] for p in points], height - bottom, top, log=curve.y_log)
+    out = [_open(width, height, _curve_words(curve), curve.title)]
+    for at, label in y.ticks():
+        out.append(f'<path class="grid" d="M{left} {at:.1f}H{width - right}"/>')
+        out.append(f'<text class="tick" x="{left - 6}" y="{at + 4:.1f}">{escape(label)}</text>')
+    out.append(f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>')
+    for at, label in x.ticks():
+        out.append(f'<path class="axis" d="M{at:.1f} {height - bottom}v4"/>')
+        out.append(_mid(at, height - bottom + 17, label))
+    out.append(_mid((left + width - right) / 2, height - 6, curve.x_label, "name"))
+    out.append(f'<text class="name" x="2" y="13">{escape(curve.y_label)}</text>')
+    for i, segments in enumerate(drawn):
+        style = f"line s{i % STYLES}"
+        for segment in segments:
+            places = [f"{x.at(a):.1f} {y.at(b):.1f}" for a, b in segment]
+            if len(places) == 1:
+                a, b = places[0].split()
+                out.append(f'<circle class="{style}" cx="{a}" cy="{b}" r="2"/>')
+            else:
+                out.append(f'<path class="{style}" d="M{"L".join(places)}"/>')
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def histogram(h: Histogram, *, signed: bool = False) -> Markup:
+    """Bars of ``h``; SVG of 300 x 118 units, or "" without data.
+
+    With ``signed`` the bins below zero (assumption unmet) have their own colour and
+    hatching and zero is marked.  Bins of unequal width are drawn in log scale where they
+    are a geometric grid, else equally wide with their edges written: never as densities.
+    """
+    if not h.total:
+        return Markup("")
+    width, height, left, right, top, bottom = 300, 118, 6, 6, 16, 24
+    edges = _closed(h.edges)
+    places, labels = _edge_places(edges, h, left, width - right)
+    tallest = max(h.counts)
+    base = height - bottom
+    bars: dict[bool, list[str]] = {False: [], True: []}
+    for i, n in enumerate(h.counts):
+        if n:
+            rise = max(1.5, (base - top) * n / tallest)  # 1.5 units: a lone case stays visible
+            a, b = places[i] + 0.5, max(places[i + 1] - 0.5, places[i] + 1.0)
+            below = signed and edges[i + 1] <= 0
+            bars[below].append(f"M{a:.1f} {base}V{base - rise:.1f}H{b:.1f}V{base}")
+    out = [_open(width, height, _histogram_words(h, signed=signed), h.label)]
+    for below, paths in bars.items():
+        if paths:
+            out.append(f"<path {_BAR.format(' unmet' if below else '', ''.join(paths))}/>")
+    out.append(f'<path class="axis" d="M{left} {base}H{width - right}"/>')
+    for at, label in labels:
+        anchor = " start" if at < left + 12 else " end" if at > width - right - 12 else ""
+        out.append(f'<path class="axis" d="M{at:.1f} {base}v3"/>')
+        out.append(_mid(at, height - 7, label, f"tick-x{anchor}"))
+    if signed and edges[0] < 0 < edges[-1]:
+        zero = _between(0.0, edges, places)
+        out.append(f'<path class="zero" d="M{zero:.1f} {base}V{top - 6}"/>')
+    out.append(f'<text class="name" x="{left}" y="10">{count(tallest)}</text></svg>')
+    return Markup("".join(out))
+
+
+def swatch(index: int) -> Markup:
+    """The line style of series ``index``, for a legend."""
+    return Markup(
+        f'<svg class="swatch" viewBox="0 0 26 8" aria-hidden="true">'
+        f'<path class="line s{index % STYLES}" d="M0 4H26"/></svg>'
+    )
+
+
+def _open(width: int, height: int, words: str, title: str) -> str:
+    return (
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(words)}"><title>{escape(title)}</title>'
+    )
+
+
+def _mid(x: float, y: float, label: str, style: str = "tick-x") -> str:
+    return f'<text class="{style} mid" x="{x:.1f}" y="{y:.1f}">{escape(label)}</text>'
+
+
+def _segments(series: Series, *, log: bool) -> list[list[tuple[float, float]]]:
+    """The runs of drawable points: a gap in the data is a gap in the line."""
+    segments: list[list[tuple[float, float]]] = [[]]
+    for a, b in series.points:
+        if b is None or (log and b <= 0):
+            segments.append([])
+        else:
+            segments[-1].append((a, b))
+    return [segment for segment in segments if segment]
+
+
+def missing_points(curve: Curve) -> int:
+    """How many points of ``curve`` cannot be drawn."""
+    return sum(
+        b is None or (curve.y_log and b <= 0) for series in curve.series for _, b in series.points
+    )
+
+
+def _curve_words(curve: Curve) -> str:
+    words = [f"{curve.title}: {curve.y_label} against {curve.x_label}."]
+    for series in curve.series:
+        finite = [(a, b) for a, b in series.points if b is not None]
+        if finite:
+            (a0, b0), (a1, b1) = finite[0], finite[-1]
+            words.append(
+                f"{series.label}: from {number(b0)} at {number(a0)} to {number(b1)} at "
+                f"{number(a1)}, {len(finite)} points."
+            )
+    return " ".join(words)
+
+
+def _histogram_words(h: Histogram, *, signed: bool) -> str:
+    words = [f"{h.label}: {count(h.total)} values."]
+    edges = _closed(h.edges)
+    if signed:
+        below = sum(n for n, upper in zip(h.counts, edges[1:], strict=True) if upper <= 0)
+        words.append(f"{count(below)} below zero.")
+    for i, n in enumerate(h.counts):
+        if n:
+            lower = "below" if h.edges[i] is None else number(h.edges[i])
+            upper = "above" if h.edges[i + 1] is None else number(h.edges[i + 1])
+            words.append(f"{lower} to {upper}: {n};")
+    return " ".join(words)
+
+
+def _closed(edges: tuple[float | None, ...]) -> list[float]:
+    """Edges with an open end closed one bin's width further out."""
+    inner = [e for e in edges if e is not None]
+    gap = inner[1] - inner[0] if len(inner) > 1 else 1.0
+    first = [] if edges[0] is not None else [(inner[0] if inner else 0.0) - gap]
+    gap = inner[-1] - inner[-2] if len(inner) > 1 else 1.0
+    last = [] if edges[-1] is not None else [(inner[-1] if inner else 0.0) + gap]
+    return [*first, *inner, *last]
+
+
+def _edge_places(
+    edges: list[float], h: Histogram, start: float, end: float
+) -> tuple[list[float], list[tuple[float, str]]]:
+    """Positions of the edges and (position, label) of the ticks."""
+    steps = [b - a for a, b in pairwise(edges)]
+    if max(steps) <= 1.01 * min(steps):  # equal to one percent, the eye's limit
+        linear = Scale(edges[0], edges[-1], start, end)
+        return [linear.at(e) for e in edges], linear.ticks(5)
+    if edges[0] > 0:
+        ratios = [b / a for a, b in pairwise(edges)]
+        if max(ratios) <= 1.01 * min(ratios):
+            log = Scale(edges[0], edges[-1], start, end, log=True)
+            return [log.at(e) for e in edges], _ends(edges, log.at(edges[0]), log.at(edges[-1]), h)
+    places = [start + (end - start) * i / (len(edges) - 1) for i in range(len(edges))]
+    every = max(1, round((len(edges) - 1) / 4))
+    chosen = range(0, len(edges), every)
+    return places, [(places[i], _edge_label(h, i)) for i in chosen]
+
+
+def _ends(edges: list[float], a: float, b: float, h: Histogram) -> list[tuple[float, str]]:
+    middle = (edges[0] * edges[-1]) ** 0.5
+    last = len(edges) - 1
+    return [(a, _edge_label(h, 0)), ((a + b) / 2, number(middle, 2)), (b, _edge_label(h, last))]
+
+
+def _edge_label(h: Histogram, i: int) -> str:
+    edge = h.edges[i]
+    return "…" if edge is None else number(edge, 2)
+
+
+def _between(value: float, edges: list[float], places: list[float]) -> float:
+    """The position of ``value`` among ``places``, linear within its bin."""
+    for i in range(len(edges) - 1):
+        if edges[i] <= value <= edges[i + 1]:
+            share = (value - edges[i]) / (edges[i + 1] - edges[i])
+            return places[i] + share * (places[i + 1] - places[i])
+    return places[-1]

@@ -1,0 +1,28 @@
+"use strict";
+// Filters only: without script the whole page is there.
+(() => {
+  const form = document.querySelector(".filters");
+  if (!form) return;
+  const find = form.querySelector("#find");
+  const pick = form.querySelector("#pick");
+  const shown = form.querySelector("#shown");
+  const rows = [...document.querySelectorAll(".claims tbody tr")];
+  const apply = () => {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      const fits = words.every((w) => text.includes(w))
+        && (!pick.value || row.dataset.standing === pick.value);
+      row.hidden = !fits;
+      if (fits) count += 1;
+    }
+    shown.textContent = `${count} of ${rows.length}`;
+  };
+  form.hidden = false;
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("beforeprint", () => {
+    for (const d of document.querySelectorAll("details")) d.open = true;
+  });
+})();

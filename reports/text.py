@@ -1,0 +1,54 @@
+"""Numbers and words as they appear on the page."""
+
+from __future__ import annotations
+
+import re
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``value`` to ``digits`` significant figures; None (null, not finite) as a dash.
+
+    Below 1e-3 and from 1e6 on as a power of ten, with the true minus sign.
+    """
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    power = int(exponent)
+    if -3 <= power < 6:
+        shown = f"{value:,.{max(0, digits - 1 - power)}f}"
+        shown = shown.rstrip("0").rstrip(".") if "." in shown else shown
+    else:
+        short = mantissa.rstrip("0").rstrip(".")
+        shown = power_of_ten(power) if short == "1" else f"{short}×{power_of_ten(power)}"
+    return shown.replace("-", "−")
+
+
+def power_of_ten(exponent: int) -> str:
+    """10ⁿ with Unicode superscripts, which need no markup inside SVG."""
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """ "1 case", "2 cases"."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{number(seconds, 2)} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def slug(key: str) -> str:
+    """``key`` as an id: letters, digits, dot, dash, underscore.  Not injective by itself."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", key) or "claim"

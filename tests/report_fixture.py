@@ -1,0 +1,356 @@
+"""A realistic run directory, made through JSON as the runner makes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from checks.outcomes import Outcome, Verdict, dumps
+
+VERSIONS = {
+    "marginflow": "0.1.0",
+    "python": "3.11.9",
+    "numpy": "2.3.5",
+    "torch": "2.13.0",
+    "cvxpy": "1.7.3",
+    "clarabel": "0.11.1",
+    "cpu": "AVX2",
+}
+SENTENCE_TEXTS = {
+    "S1": "We study gradient flow on the exponential loss for a classification problem with a "
+    "one-layer softmax attention model, where the key and query weight matrices are trained "
+    "separately.",
+    "S2": "Under a separability assumption on the data, we show that when gradient flow achieves "
+    "the minimal loss value, it further implicitly minimizes the nuclear norm of the product of "
+    "the key and query weight matrices.",
+    "S3": "Such implicit regularization can be described by a Support Vector Machine (SVM) problem "
+    "with respect to the attention weights.",
+    "S4": "This finding contrasts with prior results showing that the gradient descent induces an "
+    "implicit regularization on the Frobenius norm on the product weight matrix when the key and "
+    "query matrices are combined into a single weight matrix for training.",
+    "S5": "For diagonal key and query matrices, our analysis builds upon the reparameterization "
+    "technique and exploits approximate KKT conditions of the SVM associated with the "
+    "classification data.",
+    "S6": "Moreover, the results are extended to general weights configurations given proper "
+    "alignment of the weight matrices' singular spaces with the data features at initialization.",
+}
+
+# key, kind, sentences, rests_on, expect, title, statement, latex
+CLAIMS: list[tuple[str, str, list[str], list[str], str, str, str, str]] = [
+    (
+        "gradient-margin-form", "symbolic", ["S1"], [], "held",
+        "The gradient is a combination of margin constraints",
+        "The negative gradient of the loss in the combined weights is a combination of the "
+        "constraint matrices, with weights that are products of attention paid and score gained.",
+        r"-\nabla_W L = \sum_r \lambda_r G_r, \qquad \lambda_{il} = \frac1n e^{-\bar\gamma_i}"
+        r"s_{il}\left(\bar\gamma_i - \gamma_{il}\right)",
+    ),
+    (
+        "softmax-jacobian", "symbolic", ["S1"], [], "held", "Jacobian of the softmax",
+        "The Jacobian of the softmax is the covariance of its own distribution.",
+        r"\frac{\partial s_i}{\partial u_i} = \operatorname{diag}(s_i) - s_i s_i^\top",
+    ),
+    (
+        "loss-decreases", "flow", ["S1"], ["gradient-margin-form"], "held",
+        "The loss decreases along the flow",
+        "Along gradient flow the loss never increases, beyond the computed rounding bound.",
+        r"\frac{\mathrm{d}}{\mathrm{d}t} L(K,Q) = -\|\nabla L\|_F^2 \le 0",
+    ),
+    (
+        "diagonal-conservation", "symbolic", ["S5"], ["gradient-margin-form"], "held",
+        "Conserved differences", "With diagonal weights every difference of squares is conserved.",
+        r"\frac{\mathrm{d}}{\mathrm{d}t}\left(k_j^2 - q_j^2\right) = 0",
+    ),
+    (
+        "mirror-identity", "flow", ["S5"], ["diagonal-conservation"], "held", "Mirror form",
+        "The attention weights are the hyperbolic sine of a linearly moving variable.",
+        r"\beta_j = c_j \sinh r_j, \qquad \dot r = 2A^\top\lambda",
+    ),
+    (
+        "svm-duality-l1", "symbolic", ["S3"], [], "held", "Dual of the margin problem",
+        "The best normalised margin equals the least dual norm over the simplex.",
+        r"\gamma^* = \max_{\|\beta\|_1\le 1}\min_r\,(A\beta)_r = \min_{p\in\Delta}"
+        r"\left\|A^\top p\right\|_\infty",
+    ),
+    (
+        "limit-direction-l1", "limit", ["S2", "S3"],
+        ["mirror-identity", "svm-duality-l1", "loss-decreases"], "held",
+        "Separate diagonal weights reach the best ℓ1 margin",
+        "If the loss tends to its infimum, the normalised margin tends to the best one in the "
+        "ℓ1 norm of the attention weights.",
+        r"L \to L^* \;\Longrightarrow\; \frac{\min_r (A\beta)_r}{\|\beta\|_1} \to \gamma^*",
+    ),
+    (
+        "kkt-dual-feasibility", "limit", ["S5"], ["limit-direction-l1"], "held",
+        "Approximate KKT: dual feasibility and complementarity",
+        "The normalised multipliers of the flow become feasible for the dual problem.",
+        r"\frac{\|A^\top p\|_\infty}{\gamma^*} - 1 \to 0, \qquad"
+        r"\sum_r p_r\left(\frac{m_r}{m_{\min}} - 1\right) \le \frac{C}{m_{\min}}",
+    ),
+    (
+        "limit-direction-l2", "contrast", ["S4"], ["gradient-margin-form", "loss-decreases"],
+        "held", "Combined weights reach the best Frobenius margin",
+        "With one combined matrix the normalised margin tends to the best one in the Frobenius "
+        "norm.", r"\frac{\min_r\langle G_r, W\rangle}{\|W\|_F} \to \gamma^*_F",
+    ),
+    (
+        "aligned-nuclear", "limit", ["S6"], ["limit-direction-l1"], "held",
+        "Aligned starts reach the best nuclear margin",
+        "From a start whose singular spaces are aligned with the data, the normalised margin "
+        "tends to the best one in the nuclear norm.",
+        r"\frac{\min_r\langle G_r, W\rangle}{\|W\|_*} \to \gamma^*_*",
+    ),
+    (
+        "control-l1-is-l2", "control", ["S2"], ["limit-direction-l1"], "falsified",
+        "False: separate weights reach the best ℓ2 margin",
+        "The limit theorem with the wrong norm.", r"\frac{\min_r m_r}{\|\beta\|_2} \to \gamma_2^*",
+    ),
+    (
+        "control-l2-is-l1", "control", ["S4"], ["limit-direction-l2"], "falsified",
+        "False: combined weights reach the best ℓ1 margin",
+        "The contrast with the wrong norm.", r"\frac{\min_r m_r}{\|\beta\|_1} \to \gamma_1^*",
+    ),
+    (
+        "control-frozen-sign", "control", ["S5"], ["mirror-identity"], "falsified",
+        "False: a start with k = q finds the optimum", "The limit theorem without c_j > 0.",
+        r"c_j = 0 \;\Longrightarrow\; \operatorname{sign}\beta_j \text{ is free}",
+    ),
+    (
+        "frontier-unaligned", "rate", ["S6"], ["aligned-nuclear"], "open",
+        "Unaligned starts", "Generic starts reach the best nuclear margin as well.",
+        r"\frac{\min_r\langle G_r, W\rangle}{\|W\|_*} \to \gamma^*_*",
+    ),
+]  # fmt: skip
+
+
+def verdict_of(claim: tuple[Any, ...], outcome: Outcome | None = None) -> Verdict:
+    """A plausible verdict of one row of CLAIMS."""
+    key, kind, sentences, _, expect, *_ = claim
+    symbolic = kind == "symbolic"
+    said = outcome or (Outcome.FALSIFIED if expect == "falsified" else Outcome.HELD)
+    tried = 4 if symbolic else 180
+    return Verdict(
+        claim=key,
+        sentences=tuple(sentences),
+        kind=kind,
+        expect=expect,
+        outcome=said,
+        reason="" if said is Outcome.HELD else "the other norm's optimum is met to 1e-9",
+        tried=tried,
+        informative=tried if symbolic else 148,
+        vacuous=0 if symbolic else 24,
+        inconclusive=0 if symbolic else 8,
+        problems=tried if symbolic else 71,
+        worst=None if symbolic else 2.9e4 if said is Outcome.FALSIFIED else 0.31,
+        case=None if symbolic else f"cases/{key}.json",
+        profile="quick",
+        seed=20240313,
+        versions=VERSIONS,
+        seconds=3.25,
+    )
+
+
+def evidence_of(claim: tuple[Any, ...], verdict: Verdict) -> dict[str, Any]:
+    """The evidence record that goes with ``verdict``."""
+    key, kind, sentences, rests_on, expect, title, statement, latex = claim
+    record = {
+        "schema": 1, "claim": key, "kind": kind, "title": title,
+        "statement": statement, "latex": latex, "sentences": sentences,
+        "sentence_texts": {s: SENTENCE_TEXTS[s] for s in sentences},
+        "citation": {"source": "arXiv 2403.08699, abstract", "text": SENTENCE_TEXTS[sentences[0]]},
+        "assumptions": [], "rests_on": rests_on, "expect": expect,
+        "falsified_by": "A run that reaches the infimum and whose dual certificate closes on "
+        "another problem, more than ten tolerances away.",
+        "not_shown": "Nothing about starts with c_j = 0, and nothing about the speed.",
+        "outcome": verdict.outcome.word, "reason": verdict.reason,
+        "advice": verdict.outcome.advice,
+        "counts": {
+            "tried": verdict.tried, "informative": verdict.informative,
+            "held": verdict.informative - verdict.inconclusive, "falsified": 0,
+            "vacuous": verdict.vacuous, "inconclusive": verdict.inconclusive, "error": 0,
+            "problems": verdict.problems,
+        },
+        "reasons": {}, "must_see": {}, "tolerances": [], "worst": None, "histograms": [],
+        "curves": [],
+        "derivation": [
+            {"words": "Start from the loss and apply the chain rule.",
+             "latex": r"\nabla_W L = -\frac1n\sum_{i=1}^n e^{-\bar\gamma_i}\,\nabla_W\bar\gamma_i"},
+            {"words": "The softmax is its own derivative, up to a covariance.",
+             "latex": r"\nabla_W\bar\gamma_i = \sum_{l} s_{il}\gamma_{il}\Bigl(x_{il} - "
+             r"\sum_{l'} s_{il'}x_{il'}\Bigr)z_i^\top"},
+        ],
+        "profile": verdict.profile, "seed": verdict.seed, "versions": verdict.versions,
+        "seconds": verdict.seconds,
+    }  # fmt: skip
+    if kind != "symbolic":
+        record |= _sampled(key, verdict)
+    return record
+
+
+def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
+    bell = [round(60 * math.exp(-((i - 9) ** 2) / 14)) for i in range(20)]
+    return {
+        "assumptions": [
+            {
+                "key": "separable", "statement": "The data are separable.",
+                "latex": r"\exists W:\ \langle G_r, W\rangle > 0\ \text{for all } r",
+                "scope": "problem",
+                "margins": {"edges": [-1 + 0.15 * i for i in range(21)], "counts": bell},
+                "violators": {"tried": 12, "vacuous": 12},
+            },
+            {
+                "key": "infimum-reached", "statement": "The loss tends to its infimum.",
+                "latex": r"L(t) \to L^* = \tfrac1n\sum_i e^{-\gamma_{io}}", "scope": "trajectory",
+                "margins": {"edges": [0.0, 0.1, 1.0, 10.0, None], "counts": [3, 20, 90, 43]},
+                "violators": {"tried": 12, "vacuous": 12},
+            },
+        ],
+        "reasons": {"horizon: the slack asks for a larger norm": 8, "infimum not reached": 24},
+        "must_see": {"margin below 1e-2": 31, "random start": 60, "tied scores": 12},
+        "tolerances": [
+            {
+                "name": "margin gap", "value": 1.9e-7,
+                "because": "Regret bound at the horizon plus the solver's interval.",
+                "at_half": "held", "at_double": "held",
+            },
+            {
+                "name": "rounding of the margins", "value": 4.1e-13,
+                "because": "Dot products of length d in float64.",
+                "at_half": "inconclusive", "at_double": "held",
+            },
+        ],
+        "worst": {
+            "name": "margin gap", "value": 5.9e-8, "tolerance": 1.9e-7, "ratio": verdict.worst,
+            "because": "The certificate's lower end lies this far below the solver's optimum.",
+            "file": verdict.case, "command": f"marginflow replay reports/out/cases/{key}.json",
+        },
+        "histograms": [
+            {"name": "samples", "label": "samples n", "edges": [0.5 + i for i in range(9)],
+             "counts": [4, 30, 44, 31, 20, 12, 5, 2]},
+            {"name": "margin", "label": "best normalised margin γ*",
+             "edges": [10 ** (-4 + 0.25 * i) for i in range(17)],
+             "counts": [1, 0, 2, 3, 5, 9, 12, 17, 20, 22, 19, 15, 11, 7, 4, 1]},
+            {"name": "dim", "label": "dimension d", "edges": [0.5, 1.5, 2.5, 4.5, 8.5, 16.5],
+             "counts": [2, 31, 60, 41, 14]},
+        ],
+        "curves": [
+            {
+                "name": "gap", "title": "Margin gap and certificate", "x_label": "ln norm",
+                "y_label": "gap, relative", "y_log": True,
+                "series": [
+                    {"label": "primal gap, worst case",
+                     "points": [[1.3 * i, 0.6 * math.exp(-0.21 * i)] for i in range(64)]},
+                    {"label": "dual gap, worst case",
+                     "points": [[1.3 * i, 0.9 * math.exp(-0.17 * i) * (1.3 + math.sin(i / 3))]
+                                for i in range(64)]},
+                    {"label": "median primal gap",
+                     "points": [[1.3 * i, 0.5 * math.exp(-0.3 * i)] for i in range(64)]},
+                ],
+            },
+            {
+                "name": "attention", "title": "Attention on the optimal token",
+                "x_label": "ln norm", "y_label": "least over the samples", "y_log": False,
+                "series": [{"label": "worst case",
+                            "points": [[1.3 * i, 1 / (1 + math.exp(2 - i / 4))]
+                                       for i in range(64)]}],
+            },
+        ],
+    }  # fmt: skip
+
+
+def planned_of(claim: tuple[Any, ...]) -> dict[str, Any]:
+    key, kind, sentences, rests_on, expect, title, *_ = claim
+    return {
+        "key": key, "kind": kind, "title": title, "sentences": sentences, "expect": expect,
+        "rests_on": rests_on,
+    }  # fmt: skip
+
+
+def write_run(
+    directory: Path,
+    claims: list[tuple[Any, ...]] = CLAIMS,
+    *,
+    outcomes: dict[str, Outcome] | None = None,
+    only: set[str] | None = None,
+    manifest: bool = True,
+) -> Path:
+    """A run directory: every claim in ``only`` (default all) has verdict and evidence."""
+    (directory / "evidence").mkdir(parents=True, exist_ok=True)
+    (directory / "cases").mkdir(exist_ok=True)
+    lines = []
+    for claim in claims:
+        if only is not None and claim[0] not in only:
+            continue
+        verdict = verdict_of(claim, (outcomes or {}).get(claim[0]))
+        lines.append(verdict.to_json() + "\n")
+        text = dumps(evidence_of(claim, verdict), indent=1)
+        (directory / "evidence" / f"{claim[0]}.json").write_text(text, encoding="utf-8")
+    (directory / "verdicts.jsonl").write_text("".join(lines), encoding="utf-8")
+    if manifest:
+        record = {
+            "schema": 1, "claims": [planned_of(c) for c in claims],
+            "sentence_texts": SENTENCE_TEXTS,
+            "command": "marginflow verify --profile quick --seed 20240313",
+        }  # fmt: skip
+        (directory / "run.json").write_text(dumps(record, indent=1), encoding="utf-8")
+    return directory
+
+
+def edit_evidence(directory: Path, key: str, **changes: Any) -> None:
+    """Overwrite fields of one evidence file."""
+    path = directory / "evidence" / f"{key}.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | changes), encoding="utf-8")
+
+
+def edit_verdict(directory: Path, key: str, **changes: Any) -> None:
+    """Overwrite fields of one line of verdicts.jsonl."""
+    path = directory / "verdicts.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for record in records:
+        if record["claim"] == key:
+            record.update(changes)
+    path.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+
+
+def many_claims(number: int) -> list[tuple[Any, ...]]:
+    """``number`` claims, by repeating CLAIMS under new keys."""
+    claims = []
+    for i in range(number):
+        key, kind, sentences, rests_on, *rest = CLAIMS[i % len(CLAIMS)]
+        tag = "" if i < len(CLAIMS) else f"-{i // len(CLAIMS)}"
+        claims.append((key + tag, kind, sentences, [r + tag for r in rests_on], *rest))
+    known = {c[0] for c in claims}
+    return [(k, kind, s, [r for r in rests if r in known], *x) for k, kind, s, rests, *x in claims]
+
+
+def problem_result() -> dict[str, Any]:
+    """One ``check --json`` object."""
+    run = {
+        "outcome": "held", "reason": "informative: own gap at the start 0.41",
+        "reached_infimum": True, "selected_tokens": [2, 0, 1], "margin_gap": 3.1e-9,
+        "selected_margin_gap": 3.1e-9, "selected_outcome": "held", "dual_gap": 8.8e-8,
+        "direction": [0.25, -0.5, 0.25], "log_norm": 71.3, "log_time": 3.2e30,
+        "conservation_drift": 2e-11, "fidelity": {"local_error": 1e-8, "audited": 3},
+        "steps": 212, "seconds": 0.4,
+    }  # fmt: skip
+    stuck = run | {
+        "outcome": "vacuous", "reached_infimum": False, "margin_gap": None,
+        "reason": "the infimum is not reached: sample 1 settles on token 3",
+    }  # fmt: skip
+    return {
+        "schema": 1, "file": "my.npz", "model": "diagonal", "outcome": "held",
+        "problem": {
+            "samples": 3, "tokens": 4, "dim": 3, "constraints": 9,
+            "separability": "separable", "optimal_unique": True,
+        },
+        "svm": {
+            "norm": "l1", "optimum": 2.9182, "lower": 2.9181999, "upper": 2.9182001,
+            "proof": "exact", "unique": "proved", "solution": [0.7, -1.5, 0.7],
+        },
+        "runs": [run, stuck],
+        "curves": _sampled("x", replace(verdict_of(CLAIMS[6])))["curves"],
+    }  # fmt: skip
