@@ -86,6 +86,7 @@ def _step(ledger: Ledger, state: _Early, settings: Settings) -> None:
     ledger.rejected[state.live[~accepted]] += 1
     passed = _log_integral(-state.log_clock[which], -weights.log_clock[which], h)
     ledger.log_time[rows] = torch.logaddexp(ledger.log_time[rows], passed)
+    before = state.y
     state.y = torch.where(accepted.unsqueeze(-1), new, state.y)
     state.log_clock = torch.where(accepted, weights.log_clock, state.log_clock)
     state.tries = state.tries + 1
@@ -95,8 +96,8 @@ def _step(ledger: Ledger, state: _Early, settings: Settings) -> None:
         unknown = torch.full_like(h, torch.nan)
         ledger.tell(
             View(
-                late=False, index=rows, geometry=geometry, state=y, orbit_state=y, p=p,
-                mean_p=p, step=h, tau=ledger.tau[rows], log_norm=geometry.log_norm(y),
+                late=False, index=rows, geometry=geometry, state=y, before=before[which],
+                orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows], log_norm=geometry.log_norm(y),
                 log_time=ledger.log_time[rows], primal=unknown, dual=unknown,
             )
         )  # fmt: skip

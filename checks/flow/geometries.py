@@ -99,6 +99,10 @@ class Geometry(ABC):
         """Richardson: from one full step and two half steps of a first-order method."""
 
     @abstractmethod
+    def raw(self, y: Tensor) -> Tensor:
+        """(B, .) the state in coordinates that no change of chart touches: u, or W itself."""
+
+    @abstractmethod
     def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """W e^-scale, flattened (B, .), and scale (B,): direction and log size apart."""
 
@@ -197,6 +201,9 @@ class DiagonalGeometry(Geometry):
     def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
         return 2 * fine - coarse
 
+    def raw(self, y: Tensor) -> Tensor:
+        return y
+
     def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
         rho = self.log_size(y)
         plus, minus = self._halves(y, rho)
@@ -287,6 +294,9 @@ class CombinedGeometry(Geometry):
 
     def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
         return 2 * fine - coarse
+
+    def raw(self, y: Tensor) -> Tensor:
+        return self._full(y).flatten(1)
 
     def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
         w = self._full(y).flatten(1)

@@ -70,9 +70,7 @@ def implicit_step(
         # or let Newton's method have it where it is no longer small.
         fixed = torch.exp((torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1)))
         returning = system.mask & small & (fixed > SMALL)
-        p = torch.where(
-            small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0)
-        )
+        p = torch.where(small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0))
         p = torch.where(system.mask, p, 0.0)
         p = p / p.sum(-1, keepdim=True)
         done = (eps <= target) & (change < _CONVERGED) & ~returning.any(-1)

@@ -48,9 +48,7 @@ class _Late(LiveRows):
 def run(ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, s: Settings) -> None:
     """Go on from every settled row; rows relative to the tokens it selected."""
     rows = torch.nonzero(ledger.settled).squeeze(-1)
-    rebased, ledger.y = ledger.geometry.rebase(
-        Rows.of(tokens, queries, ledger.selected), ledger.y
-    )
+    rebased, ledger.y = ledger.geometry.rebase(Rows.of(tokens, queries, ledger.selected), ledger.y)
     ledger.geometry = rebased
     ledger.direction, _ = rebased.weights(ledger.y)
     ledger.log_norm = rebased.log_norm(ledger.y)
@@ -113,21 +111,17 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     return torch.nonzero(~(done | stalled | out)).squeeze(-1)
 
 
-def _book(
-    ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Settings
-) -> Tensor:
+def _book(ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Settings) -> Tensor:
     """Take over the accepted steps; (b,) flags of rows that are done."""
     rows, h = state.live[which], state.h[which]
     ledger.accept(rows, h, result.error[which], s.late_tolerance)
     ledger.late_steps[rows] += 1
     geometry = state.geometry.select(which)
-    y, p = result.fine[which], result.p[which]
+    before, y, p = state.y[which], result.fine[which], result.p[which]
     state.y = state.y.index_copy(0, which, result.state[which])
     state.p = state.p.index_copy(0, which, p)
     state.passed = state.passed.index_add(0, which, h)
-    state.integral = state.integral.index_add(
-        0, which, h.unsqueeze(-1) * result.mean_p[which]
-    )
+    state.integral = state.integral.index_add(0, which, h.unsqueeze(-1) * result.mean_p[which])
     weights, scale = geometry.weights(y)
     norm = geometry.norm_of(weights)
     mask = state.mask[which]
@@ -160,7 +154,7 @@ def _book(
     if ledger.probes:
         ledger.tell(
             View(
-                late=True, index=rows, geometry=geometry, state=y,
+                late=True, index=rows, geometry=geometry, state=y, before=before,
                 orbit_state=result.state[which], p=p, mean_p=result.mean_p[which], step=h,
                 tau=ledger.tau[rows], log_norm=log_norm, log_time=ledger.log_time[rows],
                 primal=primal, dual=ledger.dual[rows],

@@ -25,9 +25,7 @@ class Selection:
         return cls(selected, scores < own, scores > own, tied)
 
 
-def settled(
-    margins: Tensor, scores: Tensor, handover: float
-) -> tuple[Tensor, Selection, Tensor]:
+def settled(margins: Tensor, scores: Tensor, handover: float) -> tuple[Tensor, Selection, Tensor]:
     """(B,) settled now?; the selection; (B,) flat: no score differs from another.
 
     margins (B, n, L) relative to any token.  Settled: the smallest margin M over tokens of

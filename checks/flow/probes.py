@@ -6,6 +6,7 @@ with the number of steps; only a replay stores everything.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -21,8 +22,9 @@ SNAPSHOTS = 64
 class View:
     """The rows that just accepted a step.  index (b,): their row numbers in the batch.
 
-    state is where certificates are read, orbit_state where the orbit goes on from (early:
-    the same); step (b,) is the rescaled time just passed; p (b, N) and mean_p belong to the
+    state is where certificates are read; the orbit itself went from ``before`` to
+    ``orbit_state`` (early: the same as state) in step (b,), the rescaled time just passed;
+    p (b, N) and mean_p belong to the
     end and the middle of it.  late: p in the simplex, rows relative to the selected tokens.
     log_norm, primal, dual, log_time (b,) as in Orbit; primal, dual are NaN while early.
     """
@@ -31,6 +33,7 @@ class View:
     index: Tensor
     geometry: Geometry
     state: Tensor
+    before: Tensor
     orbit_state: Tensor
     p: Tensor
     mean_p: Tensor
@@ -97,7 +100,10 @@ def thin(points: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One accepted step of one row, stored whole for the audit."""
+    """One accepted step of one row, stored whole for the audit.
+
+    before, after: the state in raw coordinates (``Geometry.raw``: u, or W flattened).
+    """
 
     late: bool
     before: np.ndarray
@@ -105,38 +111,34 @@ class Stretch:
     p: np.ndarray
     mean_p: np.ndarray
     step: float
-    tau: float
     log_norm: float
 
 
 class Recorder:
     """Stores every accepted step of the chosen rows: what ``fidelity`` audits."""
 
-    def __init__(self, rows: set[int]) -> None:
-        self.rows = rows
+    def __init__(self, rows: Iterable[int]) -> None:
+        self.rows = frozenset(rows)
         self.stretches: dict[int, list[Stretch]] = {}
-        self._last: dict[int, np.ndarray] = {}
 
     def init(self, rows: int) -> None:
         self.stretches = {row: [] for row in self.rows}
-        self._last = {}
 
     def update(self, view: View) -> None:
-        for position, row in enumerate(view.index.tolist()):
-            if row not in self.rows:
-                continue
-            after = view.orbit_state[position].cpu().numpy().copy()
-            before = self._last.get(row, np.zeros_like(after))
+        chosen = [(at, row) for at, row in enumerate(view.index.tolist()) if row in self.rows]
+        if not chosen:
+            return
+        before = view.geometry.raw(view.before).cpu().numpy()
+        after = view.geometry.raw(view.orbit_state).cpu().numpy()
+        for at, row in chosen:
             self.stretches[row].append(
                 Stretch(
                     late=view.late,
-                    before=before,
-                    after=after,
-                    p=view.p[position].cpu().numpy().copy(),
-                    mean_p=view.mean_p[position].cpu().numpy().copy(),
-                    step=float(view.step[position]),
-                    tau=float(view.tau[position]),
-                    log_norm=float(view.log_norm[position]),
+                    before=before[at].copy(),
+                    after=after[at].copy(),
+                    p=view.p[at].cpu().numpy().copy(),
+                    mean_p=view.mean_p[at].cpu().numpy().copy(),
+                    step=float(view.step[at]),
+                    log_norm=float(view.log_norm[at]),
                 )
             )
-            self._last[row] = after

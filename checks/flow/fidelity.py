@@ -1,0 +1,166 @@
+"""Is the orbit that the engine returns gradient flow?  Audits of stored stretches.
+
+A late step of the engine is a proximal-point step of the SVM: without error control it
+would reach the optimum whatever gradient flow does (THEORY.md 6.2).  So stretches of the
+stored orbit are integrated again by a method that shares nothing with it (``reference``):
+up to norm 1e5 the raw weights themselves, beyond it the index-reduced equation of the
+limit, with p recomputed from the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from checks.flow.probes import Stretch
+from checks.flow.reference import Reference, ReferenceFailure, radau, reduced_velocity
+from checks.problems import Array, AttentionProblem, Start
+
+STEP_BOUND = 1e-3
+"""Largest relative change of a weight by which one step may differ from gradient flow.
+
+Stated here and not read from the settings: a run with its error control switched off must
+not audit itself by the looser bound.  The default control (1e-4 between one full and two
+half steps, extrapolated) is ten times tighter; the SVM margin moves by at most the same
+relative amount as the weights, so no verdict at 10 eps hangs on one step."""
+_RAW_LIMIT = np.log(1e5)
+"""Margins of 1e5 carry rounding of 1e-11: p from raw weights is good to 1e-11 still."""
+_REDUCED_LIMIT = np.log(1e7)
+"""The index-reduced equation leaves out terms of e^-rho ln(1/p): below 3e-6 from here."""
+_ACTIVE = 1e-6
+"""A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
+nor does it count as active; one that crosses it during the step makes it unauditable."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One stretch: which method, and the largest relative deviation of a weight.
+
+    deviation None: not audited, for the ``reason`` given.
+    """
+
+    method: str
+    deviation: float | None
+    log_norm: float
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.deviation is not None and self.deviation <= STEP_BOUND
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """Audits the stretches of one run.  selected (n,): the tokens of its late phase."""
+
+    problem: AttentionProblem
+    start: Start
+    selected: Array
+
+    def audit(self, stretch: Stretch) -> Audit:
+        """Integrate one stored step again."""
+        size = stretch.log_norm
+        deep = stretch.late and size > _RAW_LIMIT
+        if deep and size < _REDUCED_LIMIT:
+            return Audit("none", None, size, "between the ranges of the two methods")
+        try:
+            if self.start.model == "diagonal":
+                return self._diagonal(stretch, deep)
+            return self._combined(stretch, deep)
+        except ReferenceFailure as failure:
+            return Audit("none", None, size, f"reference: {failure}")
+
+    def _diagonal(self, stretch: Stretch, deep: bool) -> Audit:
+        assert self.start.key is not None and self.start.query is not None
+        plus = (self.start.key + self.start.query) / np.sqrt(2)
+        minus = (self.start.key - self.start.query) / np.sqrt(2)
+        before, after = stretch.before, stretch.after
+        if not deep:
+            up, down = plus * np.exp(before / 2), minus * np.exp(-before / 2)
+            raw = np.concatenate((up + down, up - down)) / np.sqrt(2)
+            reference = Reference(self.problem, "diagonal", plus.shape)
+            k, q = reference.integrate(raw, stretch.step).reshape(2, -1)
+            up, down = plus * np.exp(after / 2), minus * np.exp(-after / 2)
+            error = np.abs(k * q - (up * up - down * down) / 2).max()
+            return Audit("raw", float(error / np.abs(k * q).sum()), stretch.log_norm)
+        with np.errstate(divide="ignore"):
+            log_plus, log_minus = 2 * np.log(np.abs(plus)), 2 * np.log(np.abs(minus))
+        shift = max((log_plus + before).max(), (log_minus - before).max())
+
+        def slope(u: Array) -> Array:
+            return np.asarray(np.exp(log_plus + u - shift) + np.exp(log_minus - u - shift))
+
+        rows = self._rows()
+        end, reason = self._reduced(stretch, rows, slope, before, 2.0)
+        if end is None:
+            return Audit("none", None, stretch.log_norm, reason)
+        return Audit("reduced", float(np.abs(end - after).max()), stretch.log_norm)
+
+    def _combined(self, stretch: Stretch, deep: bool) -> Audit:
+        first, last = stretch.before, stretch.after
+        if not deep:
+            reference = Reference(self.problem, "combined", self.start.weights.shape)
+            end = reference.integrate(first, stretch.step)
+            change = np.linalg.norm(end - last) / (1 + np.linalg.norm(end))
+            return Audit("raw", float(change), stretch.log_norm)
+
+        rows = self._rows()
+
+        def slope(_: Array) -> Array:
+            return np.ones(rows.shape[1])
+
+        moved, reason = self._reduced(stretch, rows, slope, first, 1.0)
+        if moved is None:
+            return Audit("none", None, stretch.log_norm, reason)
+        change = np.linalg.norm(moved - last) / np.linalg.norm(moved)
+        return Audit("reduced", float(change), stretch.log_norm)
+
+    def _rows(self) -> Array:
+        """(nL, D) rows relative to the selected token of every sample, all tokens."""
+        x, z = self.problem.tokens, self.problem.queries
+        delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
+        if self.start.weights.ndim == 2:
+            rows = delta[:, :, :, None] * z[:, None, None, :]
+        else:
+            rows = delta * z[:, None, :]
+        return np.asarray(rows.reshape(x.shape[0] * x.shape[1], -1))
+
+    def _reduced(
+        self,
+        stretch: Stretch,
+        rows: Array,
+        slope: Callable[[Array], Array],
+        state: Array,
+        rate: float,
+    ) -> tuple[Array | None, str]:
+        active = (stretch.p > _ACTIVE) & (stretch.mean_p > _ACTIVE)
+        if ((stretch.p > _ACTIVE) != (stretch.mean_p > _ACTIVE)).any():
+            return None, "the active set changes within the step"
+        field = reduced_velocity(rows[active], slope)
+        push, p = field(state)
+        if p.min() < -_ACTIVE:
+            return None, "the active set changes within the step"
+        if rate == 1.0:
+            return state + stretch.step * push, ""
+        end = radau(lambda u: rate * field(u)[0], state, stretch.step)
+        if field(end)[1].min() < -_ACTIVE:
+            return None, "the active set changes within the step"
+        return end, ""
+
+
+def chain_breaks(stretches: list[Stretch], initial: Array) -> str:
+    """Why the stored steps are no orbit from ``initial``; empty where they are one.
+
+    A trajectory made up from an SVM solution has no steps to show, or steps that do not
+    meet; every stored step starts where the one before it ended.
+    """
+    if not stretches:
+        return "no step was stored"
+    at = initial
+    for stretch in stretches:
+        if not np.array_equal(stretch.before, at):
+            return "a stored step does not start where the one before it ended"
+        at = stretch.after
+    return ""

@@ -1,0 +1,110 @@
+"""Gradient flow written a second time, for audits: numpy, one problem, no engine import.
+
+Raw weights (k, q) or W, weights lambda from the definition (THEORY.md 1) through plain
+sums over token pairs, and scipy's integrators.  Slow, and that is its point: it shares no
+formula for p, no chart and no step control with the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from checks.problems import Array, AttentionProblem
+
+RTOL = 1e-10
+"""Relative tolerance of the reference integrations: 1e-3 of the bound they audit."""
+
+
+class ReferenceFailure(RuntimeError):
+    """The reference integrator gave up: the stretch is not audited (never: passed)."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One problem, as the reference sees it.  model: diagonal, combined (d,) or (d, d)."""
+
+    problem: AttentionProblem
+    model: str
+    shape: tuple[int, ...]
+
+    def logits(self, weights: Array) -> Array:
+        """(n, L): x_il^T W z_i."""
+        x, z = self.problem.tokens, self.problem.queries
+        moved = z * weights if weights.ndim == 1 else z @ weights.T
+        return np.asarray((x * moved[:, None, :]).sum(-1))
+
+    def ascent(self, weights: Array) -> tuple[Array, float]:
+        """-(gradient in W)/Lambda, and ln Lambda: the clock's rate d tau/dt.
+
+        Lambda = (1/2n) sum_i e^{-gbar_i} sum_{l,l'} s_il s_il' |gamma_il - gamma_il'|.
+        """
+        x, z, gamma = self.problem.tokens, self.problem.queries, self.problem.scores
+        logits = self.logits(weights)
+        log_s = logits - logits.max(1, keepdims=True)
+        log_s = log_s - np.log(np.exp(log_s).sum(1, keepdims=True))
+        gbar = (np.exp(log_s) * gamma).sum(1)
+        with np.errstate(divide="ignore"):
+            pair = log_s[:, :, None] + log_s[:, None, :]
+            rise = gamma[:, :, None] - gamma[:, None, :]
+            size = pair - gbar[:, None, None] + np.log(np.abs(rise))
+        top = size.max()
+        share = np.exp(size - top)
+        # Moving attention from l' to l pays gamma_l - gamma_l': half the sum over ordered pairs.
+        pull = (share * np.sign(rise)).sum(2)
+        clock = 0.5 * share.sum()
+        if weights.ndim == 1:
+            ascent = ((pull[:, :, None] * x).sum(1) * z).sum(0)
+        else:
+            ascent = (pull[:, :, None] * x).sum(1).T @ z
+        return ascent / clock, float(top + np.log(clock / self.problem.samples))
+
+    def velocity(self, raw: Array) -> Array:
+        """d(raw)/d tau for raw = [k, q] (diagonal) or W flattened (combined)."""
+        if self.model == "diagonal":
+            k, q = raw.reshape(2, -1)
+            ascent, _ = self.ascent(k * q)
+            return np.concatenate((q * ascent, k * ascent))
+        ascent, _ = self.ascent(raw.reshape(self.shape))
+        return ascent.ravel()
+
+    def integrate(self, raw: Array, span: float) -> Array:
+        """Raw weights after rescaled time ``span``, by Radau on the raw weights."""
+        return radau(self.velocity, raw, span)
+
+
+def radau(velocity: Callable[[Array], Array], raw: Array, span: float) -> Array:
+    """scipy Radau (order 5, L-stable) from raw over span; raises ReferenceFailure."""
+    scale = float(np.abs(raw).max()) or 1.0
+    with np.errstate(all="ignore"):
+        result = solve_ivp(
+            lambda _, y: velocity(y), (0.0, span), raw, method="Radau", rtol=RTOL,
+            atol=RTOL * scale, first_step=min(span, 1e-4),
+        )  # fmt: skip
+    if not result.success or not np.isfinite(result.y[:, -1]).all():
+        raise ReferenceFailure(result.message)
+    return np.asarray(result.y[:, -1])
+
+
+def reduced_velocity(
+    active: Array, slope: Callable[[Array], Array]
+) -> Callable[[Array], tuple[Array, Array]]:
+    """The flow's limit at infinite norm, as an ordinary differential equation (derived).
+
+    With the constraints ``active`` (rows, R x D) sharing the smallest margin, their margins
+    m_r grow at one rate: sum_s H_rs p_s = const, H = A diag(slope) A^T, sum p = 1.  Returns
+    state -> (A^T p, p).  No entropy, no implicit solve: an index-reduced form of the same
+    flow, exact up to e^-rho.
+    """
+
+    def velocity(state: Array) -> tuple[Array, Array]:
+        h = (active * slope(state)) @ active.T
+        size = np.abs(h).max()
+        p = np.linalg.pinv(h / size, rcond=1e-11, hermitian=True).sum(1)
+        p = p / p.sum()
+        return active.T @ p, p
+
+    return velocity
