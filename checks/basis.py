@@ -1,0 +1,228 @@
+"""Proofs in rationals: an l1 basis, an l2 support, a Farkas vector, a unique optimum.
+
+A float solver proposes *which* constraints and coordinates matter; everything is then solved
+and checked again in integers.  What comes back is true of the float64 data as given, or
+:class:`~checks.exact.ExactFailure` is raised; there is no tolerance anywhere in this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from checks.certificates import Half
+from checks.exact import ExactFailure, IntMatrix, dot, integers, kernel_vector, solve
+from checks.problems import Array, Constraints
+from checks.simplex import Vertex, maximise
+
+Uniqueness = Literal["proved", "disproved", "undetermined"]
+
+
+@dataclass(frozen=True)
+class L1Basis:
+    """A proposal: ``rows`` of margin exactly 1 and the half-lines that carry beta."""
+
+    rows: tuple[int, ...]
+    support: tuple[Half, ...]
+
+
+@dataclass(frozen=True)
+class ExactOptimum:
+    """A proved optimum: primal and multipliers as rationals, one denominator each.
+
+    ``square``: the optimum (l1) or its square (l2, frobenius).
+    """
+
+    primal: dict[int, Fraction]
+    multipliers: dict[int, Fraction]
+    value: Fraction
+    unique: Uniqueness
+
+
+def halves_of(dim: int, sign: Array | None = None) -> list[Half]:
+    """The half-lines allowed to each coordinate: sign (d,) of +1, -1, 0 (free), nan (dead)."""
+    signs = np.zeros(dim) if sign is None else sign
+    return [
+        (j, s) for s in (1, -1) for j in range(dim) if not np.isnan(signs[j]) and signs[j] * s >= 0
+    ]
+
+
+def l1_tableau(rows: Array, halves: Sequence[Half], exact: bool = False) -> Vertex:
+    """Simplex on the dual, max sum(lambda) s.t. sigma (A^T lambda)_j <= 1 for all half-lines.
+
+    rows (R, d).  Unbounded iff no beta on these half-lines separates; the ray is then a Farkas
+    vector (of the floats, if exact, else a proposal).
+    """
+    columns = [j for j, _ in halves]
+    signs = [s for _, s in halves]
+    count = rows.shape[0]
+    if exact:
+        ints, shift = integers(rows)
+        matrix = np.array(
+            [[s * ints[r][j] for r in range(count)] for j, s in halves], dtype=object
+        ).reshape(len(halves), count)
+        ones = np.array([1] * count, dtype=object)
+        return maximise(ones, matrix, np.array([1 << shift] * len(halves), dtype=object))
+    matrix = (rows[:, columns] * np.array(signs, dtype=np.float64)).T
+    return maximise(np.ones(count), matrix, np.ones(len(halves)))
+
+
+def l1_proposal(vertex: Vertex, count: int, halves: Sequence[Half]) -> L1Basis:
+    """Read rows (basic lambdas) and support (slacks at zero) off a final tableau."""
+    rows = tuple(sorted(v for v in vertex.basic if v < count))
+    support = tuple(sorted(halves[v - count] for v in vertex.nonbasic if v >= count))
+    return L1Basis(rows, support)
+
+
+def prove_l1(rows: Array, halves: Sequence[Half], basis: L1Basis) -> ExactOptimum:
+    """Solve the basis in integers and check primal and dual feasibility: a proof of optimality.
+
+    rows (R, d).  min sum |beta_j| s.t. A beta >= 1, beta on ``halves``.  Raises ExactFailure
+    where the basis is singular, infeasible or not optimal.
+    """
+    ints, shift = integers(rows)
+    unit = 1 << shift
+    at, columns = basis.rows, [j for j, _ in basis.support]
+    if len(at) != len(columns) or len(set(columns)) != len(columns) or not at:
+        raise ExactFailure("not a basis")
+    square = [[ints[r][j] for j in columns] for r in at]
+    beta, beta_den = solve(square, [[1] for _ in at])
+    flipped = [list(column) for column in zip(*square, strict=True)]
+    lam, lam_den = solve(flipped, [[s] for _, s in basis.support])
+    b = [row[0] for row in beta]
+    weights = [row[0] for row in lam]
+    if any(s * x < 0 for (_, s), x in zip(basis.support, b, strict=True)) or min(weights) < 0:
+        raise ExactFailure("the basis is not feasible")
+    slack = [dot([row[j] for j in columns], b) - beta_den for row in ints]
+    if min(slack) < 0:
+        raise ExactFailure("a margin is below 1")
+    push = [dot([ints[r][j] for r in at], weights) for j in range(rows.shape[1])]
+    cost = {(j, s): lam_den - s * push[j] for j, s in halves}
+    if min(cost.values()) < 0:
+        raise ExactFailure("the multipliers are not feasible")
+    value = Fraction(unit * sum(abs(x) for x in b), beta_den)
+    if value != Fraction(unit * sum(weights), lam_den):
+        raise ExactFailure("primal and dual values differ")  # a bug: both were just solved
+    free = [h for h, c in cost.items() if c == 0 and h not in basis.support]
+    loose = [i for i, x in enumerate(weights) if x == 0]
+    tight = [r for r, x in enumerate(slack) if x == 0 and r not in at]
+    stuck = [i for i, x in enumerate(b) if x == 0]
+    return ExactOptimum(
+        {j: Fraction(unit * x, beta_den) for j, x in zip(columns, b, strict=True)},
+        {r: Fraction(unit * x, lam_den) for r, x in zip(at, weights, strict=True)},
+        value,
+        _unique_l1(ints, basis, free, loose, tight, stuck),
+    )
+
+
+def _unique_l1(
+    ints: IntMatrix,
+    basis: L1Basis,
+    free: list[Half],
+    loose: list[int],
+    tight: list[int],
+    stuck: list[int],
+) -> Uniqueness:
+    """Is the optimal vertex the whole optimal face?  Decided exactly.
+
+    Directions h of the face: t >= 0 along the half-lines of reduced cost 0 (``free``) and
+    w >= 0 into the basis rows of multiplier 0 (``loose``); h on the support follows.  They must
+    not lower a margin that is tight outside the basis, nor push a support coordinate that is 0
+    (``stuck``) to its forbidden side.  The optimum is unique iff only t = w = 0 is left.
+    """
+    if not free and not loose:
+        return "proved"
+    if not tight and not stuck:
+        return "disproved"
+    columns = [j for j, _ in basis.support]
+    square = [[ints[r][j] for j in columns] for r in basis.rows]
+    # One right-hand side a direction: square @ h_S = w - (what t does to the basis rows).
+    pushes = [[-s * ints[r][j] for j, s in free] for r in basis.rows]
+    lifts = [[int(i == k) for k in loose] for i in range(len(basis.rows))]
+    moves, den = solve(square, [p + q for p, q in zip(pushes, lifts, strict=True)])
+    count = len(free) + len(loose)
+    limits = []
+    for r in tight:
+        own = [s * ints[r][j] * den for j, s in free] + [0] * len(loose)
+        along = [
+            dot([ints[r][j] for j in columns], [move[c] for move in moves]) for c in range(count)
+        ]
+        limits.append([-(x + y) for x, y in zip(own, along, strict=True)])
+    limits += [[-basis.support[i][1] * x for x in moves[i]] for i in stuck]
+    limits.append([1] * count)
+    rhs = np.array([0] * (len(limits) - 1) + [1], dtype=object)
+    end = maximise(np.array([1] * count, dtype=object), np.array(limits, dtype=object), rhs)
+    if end.status != "optimal":
+        return "undetermined"
+    reached = sum(
+        value for variable, value in zip(end.basic, end.values, strict=True) if variable < count
+    )
+    return "disproved" if reached > 0 else "proved"
+
+
+def _gram(constraints: Constraints, some: Sequence[int], full: bool) -> tuple[IntMatrix, int]:
+    """(rows of <G_r, G_s> for all r, s in ``some``) as integers times 2**-shift, exactly."""
+    if not full:
+        ints, shift = integers(constraints.rows)
+        return [[dot(row, ints[s]) for s in some] for row in ints], 2 * shift
+    left, left_shift = integers(constraints.delta)
+    right, right_shift = integers(constraints.query)
+    kinds = [tuple(z) for z in right]  # the rows of one sample share their query
+    inner = {(a, b): dot(a, b) for a in set(kinds) for b in {kinds[s] for s in some}}
+    gram = [
+        [dot(left[r], left[s]) * inner[kinds[r], kinds[s]] for s in some] for r in range(len(left))
+    ]
+    return gram, 2 * (left_shift + right_shift)
+
+
+def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> ExactOptimum:
+    """Prove that ``support`` carries the multipliers of the l2 (full: frobenius) optimum.
+
+    Solves K_SS lambda = 1 in integers (K = Gram matrix of the G_r), then checks lambda >= 0 and
+    every margin K lambda >= 1; then sum(lambda) is the square of the optimum.  The optimum of a
+    strictly convex norm is always unique.  ``primal`` is left empty: W = G(lambda).
+    """
+    gram, shift = _gram(constraints, support, full)
+    lam, den = solve([gram[s] for s in support], [[1] for _ in support])
+    weights = [row[0] for row in lam]
+    if not weights or min(weights) < 0:
+        raise ExactFailure("a multiplier is negative")
+    if min(dot(row, weights) for row in gram) < den:
+        raise ExactFailure("a margin is below 1")
+    unit = 1 << shift
+    multipliers = {s: Fraction(unit * x, den) for s, x in zip(support, weights, strict=True)}
+    return ExactOptimum({}, multipliers, Fraction(unit * sum(weights), den), "proved")
+
+
+def exact_columns(constraints: Constraints, some: Sequence[int], full: bool) -> IntMatrix:
+    """The integer matrix with one column a constraint of ``some``: G_r flattened, rescaled."""
+    if not full:
+        ints, _ = integers(constraints.rows)
+        return [list(column) for column in zip(*(ints[r] for r in some), strict=True)]
+    left, _ = integers(constraints.delta)
+    right, _ = integers(constraints.query)
+    dim = constraints.delta.shape[1]
+    return [[left[r][a] * right[r][b] for r in some] for a in range(dim) for b in range(dim)]
+
+
+def prove_farkas(
+    constraints: Constraints, support: Sequence[int], full: bool
+) -> dict[int, int] | None:
+    """Integers y > 0 on ``support`` with sum_r y_r G_r = 0 exactly, or None if there are none.
+
+    Found as the kernel of the columns, which must be a line: a proof that no weights separate.
+    """
+    if not support:
+        return None
+    vector = kernel_vector(exact_columns(constraints, support, full))
+    if vector is None:
+        return None
+    if max(vector) < 0:
+        vector = [-x for x in vector]
+    if min(vector) <= 0:
+        return None
+    return dict(zip(support, vector, strict=True))

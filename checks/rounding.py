@@ -1,0 +1,171 @@
+"""Rigorous bounds on quantities of the margin problems, computed in float64.
+
+Every bound holds in any order of summation, with or without fused multiply-add: the error of
+a k-term dot product is at most gamma_k |a|.|b|, gamma_k = k u/(1 - k u), u = 2^-53 (Higham,
+Accuracy and Stability of Numerical Algorithms, ch. 3).  Underflow is covered by adding k times
+the smallest normal number (so flushing subnormals to zero is covered too).
+
+Diagonal models take ``Constraints.rows`` (R, d), as rounded, as the data; full ones the pair
+(delta, query) and never form (R, d, d).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from checks.problems import Array, Constraints
+
+Norm = Literal["l1", "l2", "frobenius", "nuclear"]
+FULL: tuple[Norm, ...] = ("frobenius", "nuclear")
+"""Norms of a (d, d) matrix W; the other two are norms of a vector beta (d,)."""
+
+UNIT = 2.0**-53
+TINY = float(np.finfo(np.float64).tiny)
+
+
+def gamma(terms: int) -> float:
+    """2 gamma_k for k = terms + 4: the factor 2 and the 4 pay for the roundings made while
+    the bound itself is evaluated (|a|.|b| is computed too, and added)."""
+    k = 2.0 * (terms + 4)
+    return k * UNIT / (1.0 - k * UNIT)
+
+
+def up(value: float) -> float:
+    """The next float64 above."""
+    return math.nextafter(value, math.inf)
+
+
+def down(value: float) -> float:
+    """The next float64 below."""
+    return math.nextafter(value, -math.inf)
+
+
+def margins(constraints: Constraints, weights: Array) -> tuple[Array, Array]:
+    """(m, error), both (R,): computed margins <G_r, W>, and a bound on their rounding error.
+
+    weights (d,): m = rows @ beta; weights (d, d): m_r = delta_r^T W z_r.
+    """
+    d = constraints.delta.shape[1]
+    if weights.ndim == 1:
+        rows = constraints.rows
+        size = np.abs(rows) @ np.abs(weights)
+        return rows @ weights, gamma(d) * size + 2 * d * TINY
+    left, right = constraints.delta, constraints.query
+    size = ((np.abs(left) @ np.abs(weights)) * np.abs(right)).sum(axis=1)
+    # An underflowing delta W (at most d TINY) is multiplied by z afterwards.
+    lost = 2 * d * TINY * (1.0 + np.abs(right).sum(axis=1))
+    return ((left @ weights) * right).sum(axis=1), gamma(2 * d) * size + lost
+
+
+def least_margin(constraints: Constraints, weights: Array) -> float:
+    """A rigorous lower bound of min_r <G_r, W>."""
+    computed, error = margins(constraints, weights)
+    return down(float((computed - error).min()))
+
+
+def gradient(constraints: Constraints, multipliers: Array, full: bool) -> tuple[Array, Array]:
+    """(g, error): G(lambda) = sum_r lambda_r G_r, (d,) or (d, d), and a bound on its rounding."""
+    count = len(multipliers)
+    sizes = np.abs(multipliers)
+    if full:
+        left, right = constraints.delta, constraints.query
+        value = left.T @ (multipliers[:, None] * right)
+        size = np.abs(left).T @ (sizes[:, None] * np.abs(right))
+        lost = 2 * count * TINY * (1.0 + float(np.abs(left).max(initial=0.0)))
+    else:
+        rows = constraints.rows
+        value = rows.T @ multipliers
+        size = np.abs(rows).T @ sizes
+        lost = 2 * count * TINY
+    return value, gamma(count + 1) * size + lost
+
+
+def sum_above(values: Array) -> float:
+    """A rigorous upper bound of the sum of nonnegative values."""
+    return up(float(values.sum()) * (1.0 + gamma(values.size)))
+
+
+def sum_below(values: Array) -> float:
+    """A rigorous lower bound of the sum of nonnegative values."""
+    return down(float(values.sum()) * (1.0 - gamma(values.size)))
+
+
+def frobenius_above(values: Array) -> float:
+    """A rigorous upper bound of the Euclidean (Frobenius) norm, free of overflow."""
+    scale = float(np.abs(values).max(initial=0.0))
+    if scale == 0.0:
+        return 0.0
+    unit = math.ldexp(1.0, math.frexp(scale)[1])
+    square = float(np.square(values / unit).sum())
+    # values/unit underflows only below unit * TINY: the added term covers those entries.
+    square = up(square * (1.0 + gamma(values.size + 2)) + values.size * TINY)
+    return up(up(math.sqrt(square)) * unit)
+
+
+def svd(matrix: Array) -> tuple[Array, Array, Array]:
+    """U, s, V^T; falls back from gesdd, which can fail on finite input, to gesvd."""
+    try:
+        u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:
+        from scipy.linalg import svd as lapack_svd
+
+        u, s, vt = lapack_svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return u, s, vt
+
+
+def operator_above(matrix: Array, error: Array) -> float:
+    """Rigorous upper bound of the operator norm of every matrix within ``error`` of ``matrix``.
+
+    With any computed factors, |G| <= |U| max(s) |V| + |G - U s V^T|_F and
+    |U|^2 <= 1 + |U^T U - I|_F: no trust in the singular value routine is needed.
+    """
+    u, s, vt = svd(matrix)
+    k = len(s)
+    product = (u * s) @ vt
+    size = (np.abs(u) * s) @ np.abs(vt)
+    rest = np.abs(matrix - product) + gamma(k + 2) * (size + np.abs(matrix)) + error
+    stretch = 1.0
+    for basis in (u.T, vt):
+        square = np.abs(basis @ basis.T - np.eye(k))
+        square += gamma(basis.shape[1] + 1) * (np.abs(basis) @ np.abs(basis.T) + np.eye(k))
+        stretch = up(stretch * (1.0 + frobenius_above(square)))
+    return up(up(float(s.max()) * up(math.sqrt(stretch))) + frobenius_above(rest))
+
+
+def nuclear_above(matrix: Array) -> float:
+    """Rigorous upper bound of the nuclear norm, from |P Q^T|_* <= (|P|^2 + |Q|^2)/2.
+
+    What the factors P = U sqrt(s), Q = V sqrt(s) miss of the matrix counts sqrt(d) times its
+    Frobenius norm.
+    """
+    u, s, vt = svd(matrix)
+    root = np.sqrt(s)
+    left, right = u * root, (vt.T * root).T
+    product = left @ right
+    size = np.abs(left) @ np.abs(right)
+    rest = np.abs(matrix - product) + gamma(len(s) + 2) * (size + np.abs(matrix))
+    half = (up(frobenius_above(left) ** 2) + up(frobenius_above(right) ** 2)) / 2.0
+    extra = up(up(math.sqrt(min(matrix.shape))) * frobenius_above(rest + TINY))
+    return up(up(half) + extra)
+
+
+def norm_above(weights: Array, norm: Norm) -> float:
+    """Rigorous upper bound of N(weights)."""
+    if norm == "l1":
+        return sum_above(np.abs(weights))
+    if norm == "nuclear":
+        return nuclear_above(weights)
+    return frobenius_above(weights)
+
+
+def dual_norm_above(value: Array, error: Array, norm: Norm) -> float:
+    """Rigorous upper bound of the dual norm of everything within ``error`` of ``value``."""
+    if norm == "nuclear":
+        return operator_above(value, error)
+    size = np.abs(value) + error
+    if norm == "l1":
+        return up(float(size.max(initial=0.0)))
+    return up(frobenius_above(size) * (1.0 + gamma(2)))
