@@ -97,8 +97,8 @@ def _step(ledger: Ledger, state: _Early, settings: Settings) -> None:
         ledger.tell(
             View(
                 late=False, index=rows, geometry=geometry, state=y, before=before[which],
-                orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows], log_norm=geometry.log_norm(y),
-                log_time=ledger.log_time[rows], primal=unknown, dual=unknown,
+                orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
+                log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows], primal=unknown, dual=unknown,
             )
         )  # fmt: skip
 

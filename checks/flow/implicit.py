@@ -68,7 +68,7 @@ def implicit_step(
         change = torch.where(small, 0.0, ratio.abs()).amax(-1)
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
-        fixed = torch.exp((torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1)))
+        fixed = torch.exp(torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1))
         returning = system.mask & small & (fixed > SMALL)
         p = torch.where(small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0))
         p = torch.where(system.mask, p, 0.0)

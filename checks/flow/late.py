@@ -91,10 +91,7 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     usable = result.converged & torch.isfinite(ratio)
     accepted = usable & (ratio <= 1)
     which = torch.nonzero(accepted).squeeze(-1)
-    if len(which):
-        done = _book(ledger, state, result, which, s)
-    else:
-        done = torch.zeros_like(accepted)
+    done = _book(ledger, state, result, which, s) if len(which) else torch.zeros_like(accepted)
     ledger.rejected[state.live[~accepted]] += 1
     state.tries = state.tries + 1
     factor = (0.9 * ratio.clamp_min(1e-6) ** -0.5).clamp(0.2, 4.0)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Weights:
-    """p (B, n, L): lambda / Lambda, signed, 0 never rounded from a tie; log_clock (B,): ln Lambda."""
+    """p (B, n, L): lambda / Lambda, signed, exact zeros at ties; log_clock (B,): ln Lambda."""
 
     p: Tensor
     log_clock: Tensor
