@@ -28,6 +28,7 @@ class _Early(LiveRows):
     h: Tensor
     log_clock: Tensor
     tries: Tensor
+    tolerance: Tensor
 
 
 def _weights(geometry: Geometry, scores: Tensor, y: Tensor) -> Weights:
@@ -45,6 +46,7 @@ def run(ledger: Ledger, scores: Tensor, settings: Settings) -> None:
         h=torch.full_like(ledger.tau, _FIRST_STEP),
         log_clock=_weights(ledger.geometry, scores, y).log_clock,
         tries=torch.zeros_like(ledger.early_steps),
+        tolerance=settings.early_tolerance * ledger.tightness,
     )
     while True:
         staying = _leave(ledger, state, settings)
@@ -52,7 +54,7 @@ def run(ledger: Ledger, scores: Tensor, settings: Settings) -> None:
             return
         if len(staying) < len(state.live):
             state = state.keep(staying)
-        _step(ledger, state, settings)
+        _step(ledger, state)
 
 
 def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
@@ -60,7 +62,9 @@ def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
     margins = state.geometry.margins(state.y).view(state.scores.shape)
     ok, selection, flat = phases.settled(margins, state.scores, settings.handover)
     stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
-    done = ok | flat | stalled | (state.tries >= settings.early_steps)
+    done = (
+        ok | flat | stalled | (state.tries >= settings.early_steps / ledger.tightness[state.live])
+    )
     rows = state.live[done]
     ledger.y[rows] = state.y[done]
     ledger.selected[rows] = selection.selected[done]
@@ -72,16 +76,16 @@ def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
     return torch.nonzero(~done).squeeze(-1)
 
 
-def _step(ledger: Ledger, state: _Early, settings: Settings) -> None:
+def _step(ledger: Ledger, state: _Early) -> None:
     """One Rosenbrock step of every live row; accepted where its local error is in bounds."""
     new, error = rodas.step(state.geometry, state.scores, state.y, state.h)
     weights = _weights(state.geometry, state.scores, new)
-    ratio = error / settings.early_tolerance
+    ratio = error / state.tolerance
     ratio = torch.where(torch.isfinite(ratio) & torch.isfinite(new).all(-1), ratio, 1e9)
     accepted = ratio <= 1
     which = torch.nonzero(accepted).squeeze(-1)
     rows, h = state.live[which], state.h[which]
-    ledger.accept(rows, h, error[which], settings.early_tolerance)
+    ledger.accept(rows, h, error[which], state.tolerance[which])
     ledger.early_steps[rows] += 1
     ledger.rejected[state.live[~accepted]] += 1
     passed = _log_integral(-state.log_clock[which], -weights.log_clock[which], h)
@@ -98,7 +102,8 @@ def _step(ledger: Ledger, state: _Early, settings: Settings) -> None:
             View(
                 late=False, index=rows, geometry=geometry, state=y, before=before[which],
                 orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
-                log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows], primal=unknown, dual=unknown,
+                log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows],
+                primal=unknown, dual=unknown,
             )
         )  # fmt: skip
 

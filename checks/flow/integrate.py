@@ -59,14 +59,19 @@ def integrate(
     settings: Settings,
     probes: Sequence[Probe] = (),
     device: str = "cpu",
+    tightness: Sequence[float] | None = None,
 ) -> Orbit:
-    """Follow gradient flow from each start of each problem (all of one shape, one model)."""
+    """Follow gradient flow from each start of each problem (all of one shape, one model).
+
+    tightness: factor on the tolerances of each run, 1 unless given.
+    """
     count = len(problems)
+    factors = [1.0] * count if tightness is None else list(tightness)
     if count == 1:
         # A batch of one takes other kernels and other bits (research/determinism.md).
-        problems, starts = [*problems, *problems], [*starts, *starts]
+        problems, starts, factors = [*problems] * 2, [*starts] * 2, factors * 2
     batch = Batch.of(problems, starts, device)
-    ledger = Ledger(batch.geometry, batch.scores, probes, count)
+    ledger = Ledger(batch.geometry, batch.scores, probes, count, factors)
     early.run(ledger, batch.scores, settings)
     late.run(ledger, batch.tokens, batch.queries, batch.scores, settings)
     return _orbit(ledger, batch)

@@ -43,6 +43,7 @@ class _Late(LiveRows):
     next_mark: Tensor
     next_at: Tensor
     tries: Tensor
+    tolerance: Tensor
 
 
 def run(ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, s: Settings) -> None:
@@ -54,7 +55,7 @@ def run(ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, s: Sett
     ledger.log_norm = rebased.log_norm(ledger.y)
     if len(rows) == 0:
         return
-    state = _begin(ledger, scores).keep(rows)
+    state = _begin(ledger, scores, s).keep(rows)
     while True:
         going = _step(ledger, state, s)
         if len(going) == 0:
@@ -63,7 +64,7 @@ def run(ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, s: Sett
             state = state.keep(going)
 
 
-def _begin(ledger: Ledger, scores: Tensor) -> _Late:
+def _begin(ledger: Ledger, scores: Tensor, s: Settings) -> _Late:
     selection = phases.Selection.of(ledger.selected, scores)
     own = torch.gather(scores, 2, ledger.selected.unsqueeze(-1))
     gain = torch.where(selection.lower, own - scores, 1.0)
@@ -79,6 +80,7 @@ def _begin(ledger: Ledger, scores: Tensor) -> _Late:
         mask=mask, higher=selection.higher.flatten(1), tied=selection.tied.flatten(1),
         h=torch.full_like(zero, _FIRST_STEP), passed=zero, integral=zeros, mark=zeros,
         mark_at=zero, next_mark=zeros, next_at=zero, tries=torch.zeros_like(ledger.late_steps),
+        tolerance=s.late_tolerance * ledger.tightness,
     )  # fmt: skip
 
 
@@ -87,7 +89,7 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     result = implicit.double_step(
         state.geometry, state.y, state.p, state.h, state.kappa, state.mask
     )
-    ratio = result.error / s.late_tolerance
+    ratio = result.error / state.tolerance
     usable = result.converged & torch.isfinite(ratio)
     accepted = usable & (ratio <= 1)
     which = torch.nonzero(accepted).squeeze(-1)
@@ -101,7 +103,7 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     if state.geometry.grows_exponentially:
         state.h = torch.minimum(state.h, _LONGEST_LEAP / rate)
     stalled = state.h < _SMALLEST_STEP
-    out = state.tries >= s.late_steps
+    out = state.tries >= s.late_steps / ledger.tightness[state.live]
     for flag, status in ((stalled, Status.STALLED), (out, Status.LATE_STEPS)):
         for row in state.live[flag & ~done].tolist():
             ledger.status[row] = status
@@ -111,7 +113,7 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
 def _book(ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Settings) -> Tensor:
     """Take over the accepted steps; (b,) flags of rows that are done."""
     rows, h = state.live[which], state.h[which]
-    ledger.accept(rows, h, result.error[which], s.late_tolerance)
+    ledger.accept(rows, h, result.error[which], state.tolerance[which])
     ledger.late_steps[rows] += 1
     geometry = state.geometry.select(which)
     before, y, p = state.y[which], result.fine[which], result.p[which]

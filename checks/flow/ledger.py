@@ -32,14 +32,24 @@ class LiveRows:
 
 
 class Ledger:
-    """Mutable record of one integration; ``count`` rows are real, the rest padding."""
+    """Mutable record of one integration; ``count`` rows are real, the rest padding.
+
+    tightness (B,): factor on both tolerances, row by row (its inverse on the step budgets),
+    so that a run and its check at tolerance/10 share a batch.
+    """
 
     def __init__(
-        self, geometry: Geometry, scores: Tensor, probes: Sequence[Probe], count: int
+        self,
+        geometry: Geometry,
+        scores: Tensor,
+        probes: Sequence[Probe],
+        count: int,
+        tightness: Sequence[float],
     ) -> None:
         rows, n, length = scores.shape
         zeros, device = scores.new_zeros(rows), scores.device
         self.probes, self.count = probes, count
+        self.tightness = scores.new_tensor(tightness)
         self.y = geometry.initial()
         self.geometry = geometry
         self.log_time = torch.full_like(zeros, -torch.inf)
@@ -59,7 +69,7 @@ class Ledger:
         for probe in probes:
             probe.init(count)
 
-    def accept(self, rows: Tensor, step: Tensor, error: Tensor, tolerance: float) -> None:
+    def accept(self, rows: Tensor, step: Tensor, error: Tensor, tolerance: Tensor) -> None:
         """Book an accepted step: its length, its local error and the bound it met."""
         self.tau[rows] += step
         self.error_sum[rows] += error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,3 @@ class Settings:
     handover: float = 40.0
     """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
     below rounding.  Near-tied scores ask for more (``phases.settled``)."""
-
-    def tightened(self, factor: float = 0.1) -> Settings:
-        """The same run with both tolerances times ``factor`` and twice the step budgets."""
-        return replace(
-            self,
-            early_tolerance=self.early_tolerance * factor,
-            late_tolerance=self.late_tolerance * factor,
-            early_steps=2 * self.early_steps,
-            late_steps=2 * self.late_steps,
-        )
