@@ -32,13 +32,15 @@ class Family:
 
     def check_shape(self, shape: Shape) -> None:
         """Raise ValueError where no case of this family has this shape."""
-        check_shape(self.problem, shape)
+        check_shape(self.problem, shape, self.full)
 
 
 def _exists(model: str, problem: str, start: str) -> bool:
     if start in DIAGONAL_ONLY and model != "diagonal":
         return False
     if start in NEEDS_WITNESS and problem not in WITNESSED:
+        return False
+    if problem == "contrary" and model == "combined":
         return False
     return start != "trapped" or problem == "trap"
 
@@ -63,7 +65,8 @@ def family(name: str) -> Family:
             f"no family is called {name!r}: expected <model>/<problem>/<start>, model of "
             f"{', '.join(MODELS)}; problem of {', '.join(PROBLEMS)}; start of {', '.join(STARTS)}"
             " (frozen, conflicting, degenerate: diagonal only; trapped: with trap only; "
-            "separating, frozen, conflicting: not with nonseparable or unconstrained)"
+            "separating, frozen, conflicting: not with nonseparable or unconstrained; "
+            "contrary: not with combined)"
         )
     return FAMILIES[name]
 
@@ -77,12 +80,15 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
         "diagonal/separable/conflicting",
         "diagonal/separable/degenerate",
     ),
+    "equal-scores": tuple(f"{model}/separable/separating" for model in MODELS),
     "infimum-reached": tuple(f"{model}/trap/trapped" for model in MODELS),
 }
 """Assumption key -> families whose every case breaks that assumption, and if it can no other.
 
-A violator of one assumption may break a trajectory assumption too (nothing that is not
-separable reaches the infimum).
+A violator of a problem assumption may break the trajectory's too (on data that are not
+separable the infimum is not reached).  Shapes: nonseparable n >= 2; equal-scores L >= 3;
+trap L >= 3, and n even in the combined model.  aligned and full-stack-rank are assumptions
+of factored starts, which are not drawn here.
 """
 
 

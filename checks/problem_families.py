@@ -23,13 +23,14 @@ PROBLEMS = (
     "near-tied",
     "equal-scores",
     "one-sample",
+    "contrary",
     "trap",
     "tied",
     "unrealisable",
     "nonseparable",
     "unconstrained",
 )
-WITNESSED = PROBLEMS[:7]
+WITNESSED = PROBLEMS[:8]
 """The problem families that come with a separating direction."""
 
 _STYLES = ("integer-data", "quarter-data", "gaussian-data", "scaled-data")
@@ -37,6 +38,10 @@ _GRID = (1.0, 0.25, 2.0**-16, 2.0**-16)
 """The unit to which shifted coordinates are rounded, by style: integer data stay integer."""
 _LEAST_LEAD = 0.125
 _NEAR_TIE = 2.0**-10
+_FAINT = 2.0**-6
+"""|witness| at the contrary coordinate."""
+_STRONG = 4.0
+"""Margin that the contrary coordinate alone gives, before the witness is made to separate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +51,18 @@ class DrawnProblem:
     witness: (d+1,) for diagonal weights, (d+1, d+1) for full ones, 0 at the appended
     coordinate, every optimal-token margin positive; None where nothing is enforced.
     trapped (n,): the token that direction -witness selects in each sample of a trap.
+    contrary: the coordinate of a contrary problem, which separates well alone, with the sign
+    opposite to the witness's: a sign frozen as the witness's there costs margin.
     """
 
     problem: AttentionProblem
     witness: Array | None
     regions: tuple[str, ...]
     trapped: Array | None = None
+    contrary: int | None = None
 
 
-def check_shape(kind: str, shape: Shape) -> None:
+def check_shape(kind: str, shape: Shape, full: bool) -> None:
     """Raise ValueError where a problem of this family cannot have this shape."""
     n, length, d = shape
     if n < 1 or length < 2 or d < 1:
@@ -65,6 +73,10 @@ def check_shape(kind: str, shape: Shape) -> None:
         raise ValueError(f"shape {shape}: the opposite pair needs n >= 2")
     if kind == "trap" and length < 3:
         raise ValueError(f"shape {shape}: a trap needs a token between two others, L >= 3")
+    if kind == "contrary" and (full or d < 2):
+        raise ValueError(f"shape {shape}: contrary problems have d >= 2 and diagonal weights")
+    if kind == "trap" and full and n % 2:
+        raise ValueError(f"shape {shape}: a trap for full weights is made of pairs, n is even")
 
 
 def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProblem:
@@ -72,8 +84,10 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
 
     Raises ValueError for a shape the family cannot have, or for too few bytes.
     """
-    check_shape(kind, shape)
+    check_shape(kind, shape, full)
     n, length, d = shape
+    twins = kind == "trap" and full
+    n = n // 2 if twins else n
     style = blob.pick(len(_STYLES))
     unit = _GRID[style]
     x = _entries(blob, style, n, length, d)
@@ -81,11 +95,10 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
     y = signs(blob.words(n))
     scores, best = _scores(blob, kind, n, length)
     regions = [_STYLES[style]]
-    if n * (length - 1) > d:
+    if shape[0] * (length - 1) > d:
         regions.append("more-constraints-than-coordinates")
 
-    trapped = None
-    witness = None
+    witness = trapped = contrary = None
     if kind in WITNESSED:
         direction, words = _witness(blob, d, full)
         regions += words
@@ -95,6 +108,13 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
         if kind == "trap":
             trapped = _set_trap(x, h, scores, best, target, unit)
         else:
+            if kind == "contrary":
+                contrary = blob.pick(d)
+                direction[contrary] = np.copysign(_FAINT, direction[contrary])
+                if np.count_nonzero(direction) == 1:
+                    direction[(contrary + 1) % d] = 1.0
+                h = direction * z
+                _oblige(x, h, best, contrary, unit)
             _separate(x, h, best, target, unit)
         margins = _own_margins(x, h, best)
         if margins.min() <= 0.0625:
@@ -104,6 +124,9 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
     elif kind == "nonseparable":
         _oppose(blob, x, z, y, scores, best)
 
+    if twins:
+        x, z, scores, best = (np.concatenate([part, part]) for part in (x, z, scores, best))
+        y, trapped = np.concatenate([y, -y]), np.concatenate([trapped, trapped])
     if (y != y[0]).any():
         regions.append("mixed-labels")
     tokens = np.concatenate([x, (y[:, None] * scores)[:, :, None]], axis=2)
@@ -111,13 +134,13 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
         # The scores no longer are y_i v.x_il: a quarter is taken off one non-optimal token.
         i = blob.pick(n)
         scores[i, (best[i] + 1 + blob.pick(length - 1)) % length] -= 0.25
-    queries = np.concatenate([z, np.zeros((n, 1))], axis=1)
+    queries = np.concatenate([z, np.zeros((len(z), 1))], axis=1)
     head = np.zeros(d + 1, dtype=np.float64)
     head[d] = 1.0
     if kind in ("tied", "near-tied", "equal-scores"):
         regions.append(kind)
     problem = AttentionProblem.of(tokens, queries, y, head, scores)
-    return DrawnProblem(problem, witness, tuple(regions), trapped)
+    return DrawnProblem(problem, witness, tuple(regions), trapped, contrary)
 
 
 def _entries(blob: Blob, style: int, n: int, length: int, d: int) -> Array:
@@ -234,13 +257,29 @@ def _separate(x: Array, h: Array, best: Array, target: float, unit: float) -> No
     _push(x, h, best, np.maximum(short, 0.0), unit)
 
 
+def _oblige(x: Array, h: Array, best: Array, j: int, unit: float) -> None:
+    """Make coordinate j separate alone against the sign of the witness, in place.
+
+    h (n, d) = witness * z; afterwards -sign(witness_j) z_ij (x_io - x_il)_j >= about
+    ``_STRONG`` for every l != o_i.
+    """
+    rows = np.arange(len(x))
+    against = -np.sign(h[:, j])
+    column = x[:, :, j] * against[:, None]
+    # |z_ij| = |h_ij| / |witness_j|
+    step = np.ceil(_STRONG * _FAINT / np.abs(h[:, j]) / unit) * unit
+    x[rows, best, j] = against * (column.max(axis=1) + step)
+
+
 def _set_trap(x: Array, h: Array, scores: Array, best: Array, target: float, unit: float) -> Array:
     """Make the second-best token a trap under -h, keeping o separable under h; in place.
 
     The second-best alpha is pushed below all others; x_o becomes the mirror image of x_alpha
     in the highest of the others, m: x_alpha - x_o = 2 (x_alpha - x_m).  Every diagonal weight
     that solves the problem selected by alpha then gives o a margin >= 2: settled (THEORY.md
-    5).  For full weights that holds up to their row at the appended coordinate.
+    5).  For full weights that needs their row at the appended coordinate to stay 0: there
+    every sample has a twin of the opposite label, otherwise equal, so that the two pull that
+    row in opposite directions.
     """
     n = len(x)
     rows = np.arange(n)

@@ -28,6 +28,7 @@ NEEDS_WITNESS = ("separating", "trapped", "frozen", "conflicting")
 
 _APPENDED = 1.0 / 16.0
 """Scale of the weights at the appended coordinate, which no diagonal margin depends on."""
+_LEAST_BARRIER = 2.0**-10
 _ROOM = 1.0
 """How far, in nats, the margins at the start exceed what the descent argument needs."""
 
@@ -42,51 +43,69 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
         score: as the loss descends, no sample ever falls back to it, so lambda >= 0 for ever.
     small: |k|, |q| of 1e-3 .. 1e-1.  random: of order 1.
     trapped: - witness of a trap, large: every sample starts on a non-optimal token.
-    frozen: separating, with k_j = +-q_j at one coordinate or more.
+    frozen: separating, with k_j = +-q_j at one coordinate or more (in a contrary problem at
+        the contrary one, with the sign that the optimum does not want).
     conflicting: random, with one such beta_j of the sign opposite to the witness's.
     degenerate: random, with frozen coordinates of either sign and dead ones.
     """
-    dim = drawn.problem.dim
+    problem = drawn.problem
+    dim = problem.dim
     shape = (dim, dim) if model == "combined" else (dim,)
     if kind in ("separating", "trapped", "frozen"):
         weights, regions = _large(blob, drawn, shape, trapped=kind == "trapped")
         if model != "diagonal":
             return Start.combined(weights, dim), regions
-        key, query = _split(blob, weights)
         if kind == "frozen":
             frozen = blob.words(dim - 1) % 2 == 1
-            frozen[blob.pick(dim - 1)] = True
-            key, query = _freeze(key, query, frozen, weights)
+            wanted = blob.pick(dim - 1)
+            against = drawn.contrary
+            frozen[_touched(problem, wanted) if against is None else against] = True
+            key, query = _freeze(*_split(blob, weights), frozen, weights)
             regions.append("frozen-start-sign")
+        else:
+            key, query = _split(blob, weights)
     elif model != "diagonal":
         return Start.combined(_plain(blob, kind, shape), dim), []
     else:
         key, query = _small(blob, dim) if kind == "small" else _random(blob, dim)
         regions = []
         if kind in ("conflicting", "degenerate"):
-            key, query, regions = _degenerate(blob, kind, drawn.witness, key, query)
+            key, query, regions = _degenerate(blob, kind, drawn, key, query)
     if (np.abs(key * key - query * query) < 0.02).any():
         regions.append("small-invariant")
     return Start.diagonal(key, query, dim), regions
 
 
-def needed_margin(problem: AttentionProblem) -> float:
-    """A margin that, reached by all constraints at t = 0, keeps every gamma-bar above the
-    second-best score for ever (gradient flow on a separable problem then reaches L*).
+def needed_margin(problem: AttentionProblem, trapped: Array | None = None) -> float:
+    """A margin of the selected tokens that, reached at t = 0, makes the flow keep them.
 
-    Sample i misses its best score by eta <= (L-1) range e^-m.  The loss falls, so sample j
-    can come down to its second-best score only if sum_i e^-gamma_io (e^eta - 1) is at least
-    e^-gamma_jo (e^lead_j - 1) >= e^-gamma_jo lead_j; with e^eta - 1 <= 2 eta (eta <= 1) that
-    is excluded once 2 n (L-1) range e^spread e^-m < lead, spread = max - min of gamma_io.
-    Leads of 0 (tied) count as 2^-10.
+    Without ``trapped``: every gamma-bar stays above the second-best score for ever, so that
+    lambda >= 0 and, on separable data, the loss reaches its infimum.  With ``trapped`` (n,),
+    the tokens alpha of a trap and diagonal weights: no sample ever leaves alpha.
+
+    Why: sample i misses the score of its selected token by eta <= (L-1) reach e^-m.  The
+    loss falls, so sample j can lose ``barrier_j`` only if sum_i e^-gamma_i (e^eta - 1) is at
+    least e^-gamma_j barrier_j; as e^eta - 1 <= 2 eta (eta <= 1) that is excluded once
+    2 n (L-1) reach e^spread e^-m < barrier, spread = max - min of the selected scores.
+    The barrier is the lead over the second best.  In a trap, with a the lead of alpha over
+    the tokens below, H the lead of o over alpha and S the attention paid to those below,
+    s_o <= S^2/s_alpha, so gamma_alpha - gamma-bar >= a S - 2 H S^2 (S <= 1/4, s_alpha >=
+    1/2), which at S = min(1/4, a/4H) is at least min(a/8, a^2/8H): that must be crossed.
+    A barrier of 0 (tied best tokens) counts as 2^-10.
     """
     ordered = np.sort(problem.scores, axis=1)
-    best = ordered[:, -1]
-    lead = max(float((best - ordered[:, -2]).min()), 2.0**-10)
-    spread = float(best.max() - best.min())
-    reach = float((best - ordered[:, 0]).max())
-    excess = 2.0 * problem.samples * (problem.length - 1) * max(reach, lead)
-    return max(float(np.log(excess / lead)) + spread, 0.0) + _ROOM
+    if trapped is None:
+        selected = ordered[:, -1]
+        barrier = selected - ordered[:, -2]
+    else:
+        selected = ordered[:, -2]
+        lead, above = selected - ordered[:, -3], ordered[:, -1] - selected
+        barrier = np.minimum(lead, lead * lead / above) / 8.0
+    least = max(float(barrier.min()), _LEAST_BARRIER if trapped is None else 0.0)
+    spread = float(selected.max() - selected.min())
+    reach = max(float((selected - ordered[:, 0]).max()), least)
+    excess = 2.0 * problem.samples * (problem.length - 1) * reach
+    return max(float(np.log(excess / least)) + spread, 0.0) + _ROOM
 
 
 def _margins(problem: AttentionProblem, chosen: Array, weights: Array) -> Array:
@@ -112,7 +131,10 @@ def _large(
     noise = normal_like(blob.words(*shape, width=2))
     share = 1.0 - (blob.pick(8)) / 8.0
     # The appended coordinate: no diagonal margin sees it; in a full matrix its row is seen.
-    noise[-1] *= _APPENDED
+    # (In a trap's it stays 0: twin samples keep it so.)
+    noise[-1] *= 0.0 if trapped and noise.ndim == 2 else _APPENDED
+    if drawn.contrary is not None:
+        noise[drawn.contrary] = 0.0
     kept, change = _margins(problem, chosen, base), _margins(problem, chosen, noise)
     falling = change < 0
     limit = 4.0 * np.abs(base).sum() / max(float(np.abs(noise).sum()), 1.0)
@@ -120,7 +142,7 @@ def _large(
         limit = min(limit, float((0.75 * kept[falling] / -change[falling]).min()))
     weights = base + share * limit * noise
     worst = float(_margins(problem, chosen, weights).min())
-    grown = weights * (needed_margin(problem) / worst)
+    grown = weights * (needed_margin(problem, drawn.trapped if trapped else None) / worst)
     if grown.ndim == 1:
         grown[-1] = _APPENDED * noise[-1]
     flips = bool((np.sign(grown) * np.sign(base) < 0).any())
@@ -182,18 +204,33 @@ def _freeze(key: Array, query: Array, where: Array, beta: Array) -> tuple[Array,
     return key, query
 
 
+def _touched(problem: AttentionProblem, wanted: int, among: Array | None = None) -> int:
+    """The data coordinate ``wanted``, or the next one (cyclically) that a constraint touches.
+
+    c_j = 0 breaks an assumption only where the column j of the constraints is not zero.
+    among: (d,) which coordinates may be chosen.  Falls back on ``wanted`` if none is touched.
+    """
+    x, z = problem.tokens[:, :, :-1], problem.queries[:, :-1]
+    best = x[np.arange(problem.samples), problem.optimal]
+    touched = (((best[:, None] - x) * z[:, None]) != 0).any(axis=(0, 1))
+    allowed = touched if among is None else touched & among
+    order = (wanted + np.arange(len(allowed))) % len(allowed)
+    return int(order[np.argmax(allowed[order])])
+
+
 def _degenerate(
-    blob: Blob, kind: str, witness: Array | None, key: Array, query: Array
+    blob: Blob, kind: str, drawn: DrawnProblem, key: Array, query: Array
 ) -> tuple[Array, Array, list[str]]:
     """Some c_j = 0: coordinates frozen in the witness's sign or against it, or dead."""
     d = len(key) - 1
-    reference = np.sign(witness[:d]) if witness is not None else np.ones(d)
+    reference = np.sign(drawn.witness[:d]) if drawn.witness is not None else np.ones(d)
     fate = blob.words(d) % 6
-    forced = blob.pick(d)
-    fate[forced] = 3 if fate[forced] < 3 else fate[forced]
+    wanted = blob.pick(d)
     if kind == "conflicting":
-        support = np.nonzero(reference)[0]
-        fate[support[forced % len(support)]] = 4
+        fate[_touched(drawn.problem, wanted, reference != 0)] = 4
+    else:
+        forced = _touched(drawn.problem, wanted)
+        fate[forced] = max(fate[forced], 3)
     reference = np.where(reference == 0, 1.0, reference)
     key, query = key.copy(), query.copy()
     regions = []
