@@ -20,7 +20,7 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "symbolic.factored-conservation": ("gradient_flow",),
     "symbolic.reparameterized-flow": ("reparameterization",),
     "symbolic.mirror-form": ("reparameterization",),
-    "symbolic.monotone-margin": ("reparameterization",),
+    "symbolic.monotone-margin": ("late_flow",),
     "symbolic.kkt-l1": ("kkt",),
     "symbolic.kkt-l2": ("kkt",),
     "symbolic.kkt-reparameterized": ("factored_kkt",),

@@ -40,6 +40,8 @@ def identities() -> list[Identity]:
 
 def _wrong_dual_norm() -> Identity:
     problem = l1_problem(2)
+    signed = (*problem.variables, *problem.multipliers)
+    feasible = {s: sp.Symbol(s.name, positive=True) for s in signed}  # b, mu >= 0, as the dual asks
     up, down = sp.Matrix(problem.variables[:2]), sp.Matrix(problem.variables[2:])
     force = row_force(2, list(problem.multipliers))
     norms = sp.sqrt(squared_norm(up - down)) * sp.sqrt(squared_norm(force))
@@ -51,6 +53,6 @@ def _wrong_dual_norm() -> Identity:
             r"\|\beta\|_1 - \sum_r \mu_r \overset{?}{=} \|\beta\|_1 - \|\beta\|_2 \|A^\top "
             r"\mu\|_2 + \sum_r \mu_r (m_r - 1)"
         ),
-        left=problem.objective - problem.dual_value,
-        right=problem.objective - norms + problem.complementarity,
+        left=(problem.objective - problem.dual_value).xreplace(feasible),
+        right=(problem.objective - norms + problem.complementarity).xreplace(feasible),
     )

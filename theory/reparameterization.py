@@ -1,4 +1,4 @@
-"""The diagonal flow in the coordinates w+ and w-, its mirror form, and the late flow.
+"""The diagonal flow in the coordinates w+ and w-, and its mirror form.
 
 w+ = (k + q)/sqrt 2, w- = (k - q)/sqrt 2.  Where signs matter, |w+| and |w-| are positive
 symbols and all four sign patterns are stated.
@@ -11,13 +11,7 @@ from itertools import product
 import sympy as sp
 
 from theory.attention import (
-    attention_paid,
-    inner,
     loss,
-    matrix,
-    multipliers,
-    output,
-    squared_minors,
     squared_norm,
     symbolic_problem,
     vector,
@@ -42,8 +36,8 @@ def positive_vector(name: str, size: int) -> sp.MatrixBase:
 
 
 def identities() -> list[Identity]:
-    """The decoupled flow, the mirror form and the monotone margin."""
-    return [*_decoupled_identities(), *_mirror_identities(), *_monotone_identities()]
+    """The decoupled flow and the mirror form."""
+    return [*_decoupled_identities(), *_mirror_identities()]
 
 
 def _decoupled_identities() -> list[Identity]:
@@ -184,113 +178,3 @@ def _mirror_identities() -> list[Identity]:
 def _log_ratio(a: sp.MatrixBase, b: sp.MatrixBase) -> list[sp.Expr]:
     """ln(a_j / b_j) of positive symbols."""
     return [sp.log(x / y) for x, y in zip(a, b, strict=True)]
-
-
-def _monotone_identities() -> list[Identity]:
-    claim = "symbolic.monotone-margin"
-    plus, minus, constraint = vector("u", 2), vector("w", 2), matrix("A", 3, 2)
-    kappa = vector("kappa", 3)
-    margins = constraint * weights(plus, minus)
-    boltzmann = [sp.exp(kappa[r] - margins[r]) for r in range(3)]
-    total = sp.Add(*boltzmann)
-    p = sp.ImmutableMatrix([b / total for b in boltzmann])
-    smooth = -sp.log(total)
-    point = sp.Matrix.vstack(plus, minus)
-    frozen = vector("p", 3)
-    direction = -steepest_descent(inner(frozen, margins), point)
-    velocity = direction.subs(dict(zip(frozen, p, strict=True)))
-    energy = squared_norm(point) / 2
-    weighted = inner(p, margins)
-    gain = sp.Add(*(sp.diff(smooth, x) * v for x, v in zip(point, velocity, strict=True)))
-    growth = sp.Add(*(sp.diff(energy, x) * v for x, v in zip(point, velocity, strict=True)))
-    a, b = vector("f", 4), vector("g", 4)
-    cosine = inner(point, velocity) ** 2 / (squared_norm(point) * squared_norm(velocity))
-    return [
-        *_late_identity(),
-        Identity(
-            claim=claim,
-            name="smooth-margin-speed",
-            statement="dm~/dtau = |w'|^2; three constraints, d = 2.",
-            latex=r"\frac{d \tilde m}{d\tau} = \| w' \|^2, \quad w' = \nabla_w \, p^\top m",
-            left=gain,
-            right=squared_norm(velocity),
-            steps=(
-                ("p is the gradient of the smooth margin in m.", r"\nabla_m \tilde m = p"),
-                ("The velocity is the gradient of p^T m in w.", r"w' = J_m^\top p"),
-            ),
-        ),
-        Identity(
-            claim=claim,
-            name="energy-speed",
-            statement="dS/dtau = 2 p^T m: the margins are homogeneous of degree two in w.",
-            latex=r"\frac{dS}{d\tau} = \langle w, w' \rangle = 2 p^\top m",
-            left=growth,
-            right=2 * weighted,
-        ),
-        Identity(
-            claim=claim,
-            name="quotient",
-            statement=(
-                "The quotient of the logarithmic derivatives of m~ and S is (p^T m/m~)/cos^2 of "
-                "the angle between w and w'; three constraints, d = 2."
-            ),
-            latex=(
-                r"\frac{\tilde m' / \tilde m}{S' / S} = \frac{p^\top m / \tilde m}{\cos^2}, \quad "
-                r"\cos^2 = \frac{\langle w, w' \rangle^2}{\|w\|^2 \|w'\|^2}"
-            ),
-            left=(gain / smooth) / (growth / energy),
-            right=(weighted / smooth) / cosine,
-        ),
-        Identity(
-            claim=claim,
-            name="cosine-at-most-one",
-            statement="Lagrange's identity: |f|^2 |g|^2 - <f, g>^2 is a sum of squares.",
-            latex=r"\|f\|^2 \|g\|^2 - \langle f, g \rangle^2 = \sum_{i < j} (f_i g_j - f_j g_i)^2",
-            left=squared_norm(a) * squared_norm(b) - inner(a, b) ** 2,
-            right=squared_minors(a, b),
-        ),
-        Identity(
-            claim=claim,
-            name="weighted-margin-above-smooth",
-            statement=(
-                "p^T m - m~ = p^T kappa plus the entropy of p, neither negative where "
-                "kappa >= 0 (each 0 < p_r < 1)."
-            ),
-            latex=r"p^\top m - \tilde m = p^\top \kappa - \sum_r p_r \ln p_r",
-            left=weighted - smooth,
-            right=inner(p, kappa) - sp.Add(*(q * sp.log(q) for q in p)),
-        ),
-    ]
-
-
-def _late_identity() -> list[Identity]:
-    """lambda_r = exp(kappa_r - m_r) times a factor that tends to one as s_io does."""
-    problem = symbolic_problem()
-    attention = matrix("W", 2, 2)
-    right = []
-    for i, token in problem.pairs():
-        best = problem.optimal[i]
-        average = output(problem, i, attention)
-        paid = attention_paid(problem, i, attention)
-        lead = problem.scores[i][best] - problem.scores[i][token]
-        delta = problem.tokens[i][best] - problem.tokens[i][token]
-        margin = inner(delta, attention * problem.queries[i])
-        late = sp.exp(-problem.scores[i][best]) * lead / problem.samples * sp.exp(-margin)
-        factor = paid[best] * sp.exp(problem.scores[i][best] - average)
-        right.append(late * factor * (average - problem.scores[i][token]) / lead)
-    return [
-        Identity(
-            claim="symbolic.monotone-margin",
-            name="late-form",
-            statement=(
-                "lambda_r is exp(kappa_r - m_r) times s_io exp(gamma_io - output)"
-                "(output - gamma_il)/(gamma_io - gamma_il), which tends to one as s_io does."
-            ),
-            latex=(
-                r"\lambda_{il} = e^{\kappa_{il} - m_{il}} \; s_{io} \, e^{\gamma_{io} - "
-                r"\bar\gamma_i} \, \frac{\bar\gamma_i - \gamma_{il}}{\gamma_{io} - \gamma_{il}}"
-            ),
-            left=sp.Matrix(multipliers(problem, attention)),
-            right=sp.Matrix(right),
-        )
-    ]

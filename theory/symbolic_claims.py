@@ -296,7 +296,8 @@ SYMBOLIC_CLAIMS: Final[tuple[Claim, ...]] = (
         statement=(
             "In the late flow, where p = softmax(kappa - m), the smooth margin m~ and "
             "S = |w|^2/2 obey d ln m~ / d ln S = (p^T m / m~) / cos^2 of the angle between w and "
-            "its velocity; the right side is at least one where kappa >= 0 and m~ > 0."
+            "its velocity; the right side is at least one where kappa >= 0 and m~ > 0. So with "
+            "w = (w+, w-) and with w = [K; Q]."
         ),
         latex=(
             r"\frac{d \ln \tilde m}{d \ln S} = \frac{p^\top m / \tilde m}{\cos^2 \angle(w, \dot w)}"
@@ -308,7 +309,7 @@ SYMBOLIC_CLAIMS: Final[tuple[Claim, ...]] = (
             "Euler gives S' = 2 p^T m. p^T m - m~ = p^T kappa + entropy(p) >= 0, and cos^2 <= 1 "
             "by Lagrange's identity."
         ),
-        rests_on=("symbolic.reparameterized-flow",),
+        rests_on=("symbolic.reparameterized-flow", "symbolic.margin-form-factored"),
         falsified_by=_RESIDUAL,
         not_shown=_FINITE + " The late form of lambda is a limit of the flow, exact only there.",
     ),
