@@ -58,6 +58,23 @@ class Auditor:
     start: Start
     selected: Array
 
+    def initial(self) -> Array:
+        """Raw coordinates of the start (``Geometry.raw``)."""
+        if self.start.model == "diagonal":
+            return np.zeros(self.problem.dim)
+        return self.start.weights.ravel()
+
+    def weights_at(self, raw: Array) -> Array:
+        """Flattened attention weights at a stored state, up to a positive factor."""
+        if self.start.model != "diagonal":
+            return raw
+        key, query = np.asarray(self.start.key), np.asarray(self.start.query)
+        with np.errstate(divide="ignore"):
+            plus = 2 * np.log(np.abs(key + query)) + raw
+            minus = 2 * np.log(np.abs(key - query)) - raw
+        shift = max(plus.max(), minus.max())
+        return np.asarray(np.exp(plus - shift) - np.exp(minus - shift))
+
     def audit(self, stretch: Stretch) -> Audit:
         """Integrate one stored step again."""
         size = stretch.log_norm

@@ -79,11 +79,14 @@ class Reference:
 def radau(velocity: Callable[[Array], Array], raw: Array, span: float) -> Array:
     """scipy Radau (order 5, L-stable) from raw over span; raises ReferenceFailure."""
     scale = float(np.abs(raw).max()) or 1.0
-    with np.errstate(all="ignore"):
-        result = solve_ivp(
-            lambda _, y: velocity(y), (0.0, span), raw, method="Radau", rtol=RTOL,
-            atol=RTOL * scale, first_step=min(span, 1e-4),
-        )  # fmt: skip
+    try:
+        with np.errstate(all="ignore"):
+            result = solve_ivp(
+                lambda _, y: velocity(y), (0.0, span), raw, method="Radau", rtol=RTOL,
+                atol=RTOL * scale, first_step=min(span, 1e-4),
+            )  # fmt: skip
+    except (ValueError, np.linalg.LinAlgError) as error:  # scipy's word for NaN in a Jacobian
+        raise ReferenceFailure(str(error)) from error
     if not result.success or not np.isfinite(result.y[:, -1]).all():
         raise ReferenceFailure(result.message)
     return np.asarray(result.y[:, -1])

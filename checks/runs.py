@@ -1,0 +1,199 @@
+"""Runs with their fidelity record: the only door through which checks see the engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from checks.flow import fidelity, integrate
+from checks.flow.orbit import Orbit, Status
+from checks.flow.probes import Curve, Recorder
+from checks.flow.settings import Settings
+from checks.problems import Array, AttentionProblem, Start
+
+TIGHT = 0.1
+"""Factor on both tolerances of the second run of a sampled row (DESIGN.md, fidelity)."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Whether an orbit may count as gradient flow.
+
+    worst_error: largest accepted local error over its bound, of this row.  The rest belongs
+    to the rows of the batch that were sampled: audited stretches, the largest deviation of
+    one from the reference, and the fault that was found first (empty: none).
+    """
+
+    worst_error: float
+    audited: int
+    deviation: float
+    fault: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.fault
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a row of ``Orbit`` (names and scales as there), its curve and its fidelity.
+
+    curve (k, 4), k <= 64: log_norm, log_time, primal, dual (the last two NaN while early).
+    """
+
+    problem: AttentionProblem
+    start: Start
+    norm: str
+    status: Status
+    selected: Array
+    settled: bool
+    direction: Array
+    log_norm: float
+    log_time: float
+    primal: float
+    dual: float
+    dual_weights: Array
+    p: Array
+    steps: int
+    curve: Array
+    fidelity: Fidelity
+
+    @property
+    def reached(self) -> bool:
+        """Did every sample settle on its optimal token, so that L -> L*?  (Once lambda >= 0
+        the smooth margin grows without bound: THEORY.md 3, monotone margin.)"""
+        return self.settled and bool((self.selected == self.problem.optimal).all())
+
+    @property
+    def own_gap(self) -> float:
+        """1 - primal/dual: bounds the margin gap of the selected problem from above."""
+        return 1 - self.primal / self.dual
+
+
+def _seed(problem: AttentionProblem, start: Start) -> int:
+    """A seed that belongs to the case, not to its place in a batch."""
+    text = problem.id.encode() + start.weights.tobytes()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+
+
+def follow(
+    problems: Sequence[AttentionProblem],
+    starts: Sequence[Start],
+    settings: Settings,
+    audited: float = 0.05,
+    stretches: int = 8,
+    device: str = "cpu",
+) -> list[Run]:
+    """Integrate a batch of one shape and model; audit a share of it (at least one row).
+
+    The sampled rows are run again at tolerance/10 in the same batch, their stored orbits
+    are checked to be chains from the start, and ``stretches`` steps of each are integrated
+    again by an independent method.  A fault in one sampled row is a fault of all rows: the
+    engine, not the row, is on trial.
+    """
+    count = len(problems)
+    if count == 0:
+        return []
+    seeds = [_seed(p, s) for p, s in zip(problems, starts, strict=True)]
+    sampled = sorted(range(count), key=seeds.__getitem__)[: max(1, round(audited * count))]
+    curve, recorder = Curve(), Recorder(sampled)
+    orbit = integrate.integrate(
+        [*problems, *(problems[i] for i in sampled)],
+        [*starts, *(starts[i] for i in sampled)],
+        settings,
+        probes=[curve, recorder],
+        device=device,
+        tightness=[1.0] * count + [TIGHT] * len(sampled),
+    )
+    audited_steps, deviation, fault = 0, 0.0, ""
+    for place, row in enumerate(sampled):
+        fault = fault or _disagreement(orbit, row, count + place)
+        stored = recorder.stretches.get(row, [])
+        auditor = fidelity.Auditor(problems[row], starts[row], orbit.selected[row])
+        if stored or orbit.status[row] is not Status.FLAT:
+            fault = fault or _broken(auditor, stored, orbit, row)
+        rng = np.random.Generator(np.random.Philox(key=seeds[row]))
+        for index in rng.permutation(len(stored))[:stretches]:
+            audit = auditor.audit(stored[index])
+            if audit.deviation is None:
+                continue
+            audited_steps += 1
+            deviation = max(deviation, audit.deviation)
+            if not audit.passed:
+                fault = fault or "an audited stretch is not gradient flow"
+    return [
+        _run(
+            orbit, row, problems[row], starts[row], curve.row(row), audited_steps, deviation, fault
+        )
+        for row in range(count)
+    ]
+
+
+def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
+    """Compare a run with itself at tolerance/10: the same tokens, the same certified end."""
+    if not (orbit.settled[row] and orbit.settled[tight]):
+        return ""
+    if not np.array_equal(orbit.selected[row], orbit.selected[tight]):
+        return "a run at tolerance/10 selects other tokens"
+    if Status.CLOSED in (orbit.status[row], orbit.status[tight]):
+        # Both certificates bracket one optimum, whatever the depth at which they stopped.
+        low = max(orbit.primal[row], orbit.primal[tight])
+        high = min(orbit.dual[row], orbit.dual[tight])
+        if low > high * (1 + 1e-12):  # rounding of both ends, 1e-13 at most
+            return "a run at tolerance/10 certifies another margin"
+    return ""
+
+
+def _broken(
+    auditor: fidelity.Auditor, stored: list[fidelity.Stretch], orbit: Orbit, row: int
+) -> str:
+    """Are the stored steps one chain from the start to the direction that was returned?"""
+    fault = fidelity.chain_breaks(stored, auditor.initial())
+    if fault or not orbit.settled[row]:
+        return fault
+    end = auditor.weights_at(stored[-1].after)
+    deviation = np.abs(end / np.abs(end).max() - _peak(orbit.direction[row])).max()
+    if deviation > fidelity.STEP_BOUND:
+        return "the direction returned is not where the stored orbit ends"
+    return ""
+
+
+def _peak(direction: Array) -> Array:
+    return np.asarray(direction / np.abs(direction).max())
+
+
+def _run(
+    orbit: Orbit,
+    row: int,
+    problem: AttentionProblem,
+    start: Start,
+    curve: Array,
+    audited: int,
+    deviation: float,
+    fault: str,
+) -> Run:
+    worst = float(orbit.worst_error[row])
+    if not fault and worst > 1:
+        fault = "a step was accepted beyond its local error bound"
+    shape = start.weights.shape
+    return Run(
+        problem=problem,
+        start=start,
+        norm=orbit.norm,
+        status=orbit.status[row],
+        selected=orbit.selected[row],
+        settled=bool(orbit.settled[row]),
+        direction=orbit.direction[row].reshape(shape),
+        log_norm=float(orbit.log_norm[row]),
+        log_time=float(orbit.log_time[row]),
+        primal=float(orbit.primal[row]),
+        dual=float(orbit.dual[row]),
+        dual_weights=orbit.dual_weights[row],
+        p=orbit.weights_p[row],
+        steps=int(orbit.early_steps[row] + orbit.late_steps[row]),
+        curve=curve,
+        fidelity=Fidelity(worst, audited, deviation, fault),
+    )
