@@ -14,6 +14,7 @@ d tau = Lambda dt is THEORY.md's rescaled time late and a smooth clock early (de
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,7 @@ def attention_weights(margins: Tensor, scores: Tensor) -> Weights:
     top = terms.amax(-1).clamp_min(-1e300)  # a sample with all scores equal has only -inf
     scaled = torch.exp(terms - top.unsqueeze(-1))
     signed, total = (sign * scaled).sum(-1), scaled.sum(-1)
-    base = log_s + top - gbar.unsqueeze(-1) - torch.log(torch.tensor(float(scores.shape[-2])))
+    base = log_s + top - gbar.unsqueeze(-1) - math.log(scores.shape[-2])
     log_clock = torch.logsumexp((base + torch.log(total)).flatten(-2), dim=-1) - _LN2
     return Weights(torch.exp(base - log_clock[:, None, None]) * signed, log_clock)
 
@@ -70,7 +71,7 @@ def weights_jacobian(margins: Tensor, scores: Tensor) -> tuple[Weights, Tensor]:
         torch.log_softmax(-margins, dim=-1).unsqueeze(-2) + torch.log(difference.abs()), dim=-1
     )
     log_b = torch.log_softmax(-margins, dim=-1) + spread - gbar
-    log_b = log_b - torch.log(torch.tensor(float(n))) - weights.log_clock[:, None, None]
+    log_b = log_b - math.log(n) - weights.log_clock[:, None, None]
     b = torch.exp(log_b)  # b_a / Lambda
     share = b.sum(-1, keepdim=True)
     d_clock = 0.5 * (share * (2 * s - g) - 2 * b)  # d ln Lambda / d m_b
