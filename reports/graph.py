@@ -8,7 +8,9 @@ from reports.run import Run
 from reports.standing import Standing, standings_of
 from reports.text import slug
 
-_CHARACTER, _HEIGHT, _GAP, _BETWEEN, _LONGEST = 6.3, 24, 9, 64, 34
+# SVG units: width of a character, height of a box, gaps within and between layers;
+# characters of the longest label
+_CHARACTER, _HEIGHT, _GAP, _BETWEEN, _LONGEST = 6.3, 24, 14, 46, 34
 
 
 def layers_of(rests_on: dict[str, tuple[str, ...]]) -> list[list[str]]:

@@ -35,7 +35,7 @@ def formula(latex: str, *, display: bool = False) -> Markup:
     converter = LatexToMathML(annotation=True, macros=_MACROS, fancy_error=False)
     try:
         mathml = converter.convert_with_local_state(latex, displaystyle=display)
-    except LatexError:
+    except (LatexError, UnicodeEncodeError):  # the latter for lone surrogates
         mathml = ""
     if mathml and _is_harmless(mathml):
         return Markup(mathml)

@@ -69,15 +69,21 @@ def headline(run: Run) -> str:
     """The run in one sentence, from the verdicts alone."""
     if not run.records:
         return "Nothing was verified."
-    judged = [r for r in run.records if r.about.expect != "open"]
     standings = standings_of(run)
-    good = sum(standings[r.key].key in ("held", "caught") for r in judged)
-    caught = sum(standings[r.key].key == "caught" for r in judged)
-    if good == len(judged):
-        said = f"All {text.plural(len(judged), 'claim')} came out as expected"
-    else:
-        said = f"{good} of {text.plural(len(judged), 'claim')} came out as expected"
-    return f"{said}, {caught} of them negative controls that had to fail and did."
+    judged = [standings[r.key] for r in run.records if r.about.expect != "open"]
+    held = sum(s.key == "held" for s in judged)
+    caught = sum(s.key == "caught" for s in judged)
+    good = f"{held} held, {text.plural(caught, 'negative control')} caught"
+    if held + caught == len(judged):
+        return f"All {len(judged)} judged claims came out as expected: {good}."
+    rest = [
+        f"{n} {s.label.lower()}"
+        for s in STANDINGS.values()
+        if s.key not in ("held", "caught") and (n := judged.count(s))
+    ]
+    return f"{held + caught} of {len(judged)} judged claims stand: {good}. Not so: " + (
+        ", ".join(rest) + "."
+    )
 
 
 def render(template: str, **values: Any) -> str:
@@ -128,6 +134,8 @@ def _environment() -> Environment:
         histogram=plots.histogram,
         swatch=plots.swatch,
         missing_points=plots.missing_points,
+        below_zero=plots.below_zero,
+        ratio_strip=plots.ratio_strip,
     )
     return environment
 

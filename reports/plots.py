@@ -12,8 +12,6 @@ from reports.text import count, number
 
 STYLES = 6  # line styles in style.css (s0 to s5); further series repeat them
 
-_BAR = 'class="bar{}" d="{}"'
-
 
 def line_plot(curve: Curve) -> Markup:
     """The curve's series over one pair of axes; SVG of 460 x 262 units, or "" without data.
@@ -54,9 +52,10 @@ def line_plot(curve: Curve) -> Markup:
 def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     """Bars of ``h``; SVG of 300 x 118 units, or "" without data.
 
-    With ``signed`` the bins below zero (assumption unmet) have their own colour and
-    hatching and zero is marked.  Bins of unequal width are drawn in log scale where they
-    are a geometric grid, else equally wide with their edges written: never as densities.
+    With ``signed`` the bins below zero (assumption unmet) have their own colour, a bin
+    that straddles zero is hollow, and zero is marked.  Bins of unequal width are drawn
+    in log scale where they are a geometric grid, else equally wide with their edges
+    written: never as densities.
     """
     if not h.total:
         return Markup("")
@@ -65,17 +64,17 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     places, labels = _edge_places(edges, h, left, width - right)
     tallest = max(h.counts)
     base = height - bottom
-    bars: dict[bool, list[str]] = {False: [], True: []}
+    bars: dict[str, list[str]] = {"": [], " unmet": [], " mixed": []}
     for i, n in enumerate(h.counts):
         if n:
             rise = max(1.5, (base - top) * n / tallest)  # 1.5 units: a lone case stays visible
             a, b = places[i] + 0.5, max(places[i + 1] - 0.5, places[i] + 1.0)
-            below = signed and edges[i + 1] <= 0
-            bars[below].append(f"M{a:.1f} {base}V{base - rise:.1f}H{b:.1f}V{base}")
+            kind = _sign(edges[i], edges[i + 1]) if signed else ""
+            bars[kind].append(f"M{a:.1f} {base}V{base - rise:.1f}H{b:.1f}V{base}")
     out = [_open(width, height, _histogram_words(h, signed=signed), h.label)]
-    for below, paths in bars.items():
+    for kind, paths in bars.items():
         if paths:
-            out.append(f"<path {_BAR.format(' unmet' if below else '', ''.join(paths))}/>")
+            out.append(f'<path class="bar{kind}" d="{"".join(paths)}"/>')
     out.append(f'<path class="axis" d="M{left} {base}H{width - right}"/>')
     for at, label in labels:
         anchor = " start" if at < left + 12 else " end" if at > width - right - 12 else ""
@@ -140,16 +139,42 @@ def _curve_words(curve: Curve) -> str:
 
 def _histogram_words(h: Histogram, *, signed: bool) -> str:
     words = [f"{h.label}: {count(h.total)} values."]
-    edges = _closed(h.edges)
     if signed:
-        below = sum(n for n, upper in zip(h.counts, edges[1:], strict=True) if upper <= 0)
-        words.append(f"{count(below)} below zero.")
+        words.append(f"{count(below_zero(h))} below zero.")
     for i, n in enumerate(h.counts):
         if n:
             lower = "below" if h.edges[i] is None else number(h.edges[i])
             upper = "above" if h.edges[i + 1] is None else number(h.edges[i + 1])
             words.append(f"{lower} to {upper}: {n};")
     return " ".join(words)
+
+
+def below_zero(h: Histogram) -> int:
+    """How many values lie in bins that end at or below zero."""
+    edges = _closed(h.edges)
+    return sum(n for n, upper in zip(h.counts, edges[1:], strict=True) if upper <= 0)
+
+
+def ratio_strip(ratio: float | None) -> Markup:
+    """Where value/tolerance lies between 1e-6 and 1e2, in log scale; a mark stands at 1.
+
+    Decoration beside the number, so hidden from screen readers; "" without a ratio.
+    """
+    if ratio is None:
+        return Markup("")
+    scale = Scale(1e-6, 1e2, 2, 72, log=True)
+    return Markup(
+        f'<svg class="strip" viewBox="0 0 74 10" aria-hidden="true"><path d="M2 5H72'
+        f'M{scale.at(1.0):.1f} 1V9"/><circle class="dot" cx="{scale.at(ratio):.1f}" cy="5" '
+        f'r="2.8"/></svg>'
+    )
+
+
+def _sign(lower: float, upper: float) -> str:
+    """The bar style of a bin of signed margins."""
+    if upper <= 0:
+        return " unmet"
+    return " mixed" if lower < 0 else ""
 
 
 def _closed(edges: tuple[float | None, ...]) -> list[float]:

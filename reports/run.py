@@ -57,8 +57,11 @@ class Record:
 
     @property
     def about(self) -> Evidence | Verdict | Planned:
-        """The best source for kind, sentences and expect."""
-        found = self.evidence or self.verdict or self.planned
+        """The source for kind and expect: the catalogue before the verdict before its evidence.
+
+        In this order, since a control that its evidence calls "open" is still a control.
+        """
+        found = self.planned or self.verdict or self.evidence
         assert found is not None
         return found
 
@@ -82,12 +85,13 @@ class Record:
     def conflict(self) -> str:
         """Why the sources cannot be of the same run; "" if they can."""
         v, e = self.verdict, self.evidence
+        expected = {s.expect for s in (v, e, self.planned) if s is not None}
+        if len(expected) > 1:
+            return "verdict, evidence file and run.json expect different outcomes"
         if v is None or e is None:
             return ""
         if v.outcome is not e.outcome:
             return f"the verdict says {v.outcome.word}, its evidence file {e.outcome.word}"
-        if v.expect != e.expect or (self.planned and self.planned.expect != v.expect):
-            return "verdict, evidence file and run.json expect different outcomes"
         if (v.profile, v.seed) != (e.profile, e.seed):
             return "verdict and evidence file are of different runs (profile or seed)"
         counted = ("tried", "informative", "vacuous", "inconclusive", "problems")

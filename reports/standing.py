@@ -35,9 +35,9 @@ STANDINGS: dict[str, Standing] = {
         ),
         Standing(
             "unsupported",
-            "Held, but unsupported",
+            "Unsupported",
             "○",
-            "Its own cases held, but something it rests on did not, or is missing.",
+            "Its own cases came out as expected, but something it rests on did not, or is missing.",
         ),
         Standing("falsified", "Falsified", "✕", Outcome.FALSIFIED.advice),
         Standing(
@@ -121,12 +121,15 @@ class SentenceVerdict:
     ``informative`` sums over the sampled claims expected to hold; ``problems`` is the most
     distinct problems one of them saw (a lower bound for all together), ``fewest`` the
     informative cases of the one that saw the fewest.  ``worst`` is value/tolerance.
+    ``culprits`` are the keys that give it its standing, where that is not green;
+    ``principal`` the claims no other claim of the sentence rests on.
     """
 
     key: str
     text: str
     standing: Standing
     why: str
+    culprits: tuple[str, ...]
     claims: tuple[Record, ...]
     controls: tuple[Record, ...]
     opens: tuple[Record, ...]
@@ -137,6 +140,11 @@ class SentenceVerdict:
     problems: int
     worst: float | None
     principal: tuple[Record, ...]
+
+    def words(self, field: str) -> list[str]:
+        """The distinct texts of one field of evidence, over the principal claims."""
+        said = [getattr(r.evidence, field) for r in self.principal if r.evidence is not None]
+        return list(dict.fromkeys(text for text in said if text))
 
     @property
     def sampled(self) -> int:
@@ -180,17 +188,18 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
     ]
     sampled = [r.verdict for r in claims if r.verdict and r.about.kind != "symbolic"]
     worst = [r.verdict.worst for r in claims if r.verdict and r.verdict.worst is not None]
-    standing, why = _judge(run, claims, controls, standings)
+    standing, why, culprits = _judge(run, claims, controls, standings)
     resting = {needed for r in claims for needed in r.rests_on}
     return SentenceVerdict(
         key=key,
         text=run.sentence_texts.get(key) or _PARAPHRASES.get(key, ""),
         standing=standing,
         why=why,
+        culprits=culprits,
         claims=tuple(claims),
         controls=tuple(controls),
         opens=tuple(r for r in of_it if r.about.expect == "open"),
-        caught=sum(standings[r.key].key == "caught" for r in controls),
+        caught=sum(r.outcome is Outcome.FALSIFIED for r in controls),
         proved=sum(r.about.kind == "symbolic" and r.outcome is Outcome.HELD for r in claims),
         informative=sum(v.informative for v in sampled),
         fewest=min((v.informative for v in sampled), default=0),
@@ -202,15 +211,15 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
 
 def _judge(
     run: Run, claims: list[Record], controls: list[Record], standings: dict[str, Standing]
-) -> tuple[Standing, str]:
+) -> tuple[Standing, str, tuple[str, ...]]:
     """Green only if every claim is green, every control caught, and no claim can be missing."""
     missed = any(standings[r.key].key == "missed" for r in controls)
     if not missed and not any(r.verdict for r in claims):
-        return STANDINGS["uncovered"], ""
+        return STANDINGS["uncovered"], "", ()
     for word in _GRAVITY:
-        culprits = [r.key for r in (*claims, *controls) if standings[r.key].key == word]
+        culprits = tuple(r.key for r in (*claims, *controls) if standings[r.key].key == word)
         if culprits:
-            return STANDINGS[word], "because of " + ", ".join(culprits)
+            return STANDINGS[word], "because of", culprits
     if not run.complete:
-        return STANDINGS["unsupported"], "because run.json is missing: claims may be absent"
-    return STANDINGS["held"], ""
+        return STANDINGS["unsupported"], "run.json is missing, so claims may be absent", ()
+    return STANDINGS["held"], "", ()

@@ -20,7 +20,9 @@ def summary_of(run: Run) -> str:
     ]
     for s in sentence_verdicts(run):
         problems = f"≥ {count(s.problems)}" if s.problems else "–"
-        said = f"{s.standing.mark} {s.standing.label}" + (f": {s.why}" if s.why else "")
+        said = f"{s.standing.mark} {s.standing.label}" + (
+            f": {s.why} {', '.join(s.culprits)}" if s.why else ""
+        )
         lines.append(_row(s.key, said, count(s.informative), problems, number(s.worst)))
     if run.records:
         lines += [

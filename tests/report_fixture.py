@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -287,7 +288,8 @@ def write_run(
         verdict = verdict_of(claim, (outcomes or {}).get(claim[0]))
         lines.append(verdict.to_json() + "\n")
         text = dumps(evidence_of(claim, verdict), indent=1)
-        (directory / "evidence" / f"{claim[0]}.json").write_text(text, encoding="utf-8")
+        name = re.sub(r"\W", "_", claim[0]) if "/" in claim[0] else claim[0]
+        (directory / "evidence" / f"{name}.json").write_text(text, encoding="utf-8")
     (directory / "verdicts.jsonl").write_text("".join(lines), encoding="utf-8")
     if manifest:
         record = {

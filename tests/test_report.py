@@ -1,0 +1,529 @@
+"""The report: what may be green, what a reader is told, and what a file cannot do to a page."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checks.outcomes import Outcome
+from reports import BadReport, build, problem_page
+from reports.graph import layers_of
+from reports.run import read_run
+from reports.standing import STANDINGS, sentence_verdicts, standings_of
+from tests.report_fixture import (
+    CLAIMS,
+    edit_evidence,
+    edit_verdict,
+    many_claims,
+    problem_result,
+    write_run,
+)
+
+VOID = frozenset(["br", "col", "hr", "img", "input", "link", "meta"])
+HOSTILE = (
+    "</style></script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    "\"' {{ 7*7 }} | \u202e\ud800"
+)
+
+
+class Page(HTMLParser):
+    """A parsed page: elements with attributes, ids, text, and whether tags balance."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.words: list[str] = []
+        self.feed(source)
+        self.close()
+        self.unbalanced += self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {k: v or "" for k, v in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+        else:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def with_class(self, name: str) -> list[dict[str, str]]:
+        return [a for _, a in self.elements if name in a.get("class", "").split()]
+
+
+def outside_references(source: str) -> list[str]:
+    """Every way the page could ask for something that is not itself."""
+    found = []
+    for tag, attrs in Page(source).elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster", "ping"):
+            value = attrs.get(name, "")
+            if value and not value.startswith("#") and value != "data:,":
+                found.append(f"{tag} {name}={value}")
+        if "http-equiv" in attrs and attrs["http-equiv"].lower() == "refresh":
+            found.append("meta refresh")
+    for url in re.findall(r"url\(\s*[\"']?([^\"')]+)", source):
+        if urlsplit(url).scheme != "data":
+            found.append(f"css {url}")
+    return found + re.findall(r"@import[^;]*", source)
+
+
+def page_of(directory: Path) -> Page:
+    source = build(directory).read_text(encoding="utf-8")
+    page = Page(source)
+    assert page.unbalanced == []
+    assert outside_references(source) == []
+    return page
+
+
+def verdicts_on(page: Page) -> dict[str, str]:
+    """Sentence -> standing key, as the first table shows them."""
+    rows = [a["class"].split() for a in page.with_class("row")]
+    return {
+        f"S{i}": next(c[3:] for c in classes if c.startswith("is-"))
+        for i, classes in enumerate(rows, 1)
+    }
+
+
+# ---- structure -------------------------------------------------------------------------
+
+
+def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path))
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {"sentences", "graph", "claims", "limitations", "provenance"} <= set(ids)
+    assert {f"claim-{c[0]}" for c in CLAIMS} <= set(ids)
+    assert verdicts_on(page) == dict.fromkeys(("S1", "S2", "S3", "S4", "S5", "S6"), "held")
+    targets = {a["href"][1:] for tag in ("a", "use") for a in page.all(tag)}
+    assert targets <= set(ids)
+    for words in (
+        "10 held, 3 negative controls caught",
+        "Caught, as expected",
+        "Open question: held",
+        "marginflow replay reports/out/cases/limit-direction-l1.json",
+        "inconclusive (moves)",
+        "Planted violators found vacuous: 12 of 12",
+        "Margins are compared, not minimisers",
+        "Late steps need watching",
+        "20240313",
+        "torch 2.13.0",
+    ):
+        assert words in page.text
+
+
+def test_formulas_are_mathml_with_their_source(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path))
+    assert len(page.all("math")) >= len(CLAIMS)
+    assert len(page.all("annotation")) == len(page.all("math"))
+    assert page.with_class("latex") == []
+
+
+def test_a_formula_that_does_not_convert_is_shown_as_its_source(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    edit_evidence(tmp_path, "softmax-jacobian", latex=r"\nosuchcommand{x} < 1")
+    page = page_of(tmp_path)
+    assert len(page.with_class("latex")) == 1
+    assert r"\nosuchcommand{x} < 1" in page.text
+
+
+def test_every_plot_has_a_text_twin(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path))
+    plots = page.with_class("plot")
+    assert len(plots) > len(CLAIMS)
+    assert all(len(a["aria-label"]) > 20 and a["role"] == "img" for a in plots)
+
+
+def test_standings_have_one_colour_and_one_icon_each(tmp_path: Path) -> None:
+    source = build(write_run(tmp_path)).read_text(encoding="utf-8")
+    for key in STANDINGS:
+        assert f'id="i-{key}"' in source
+        assert f".is-{key} {{ --tone: var(--{key}); }}" in source
+    # light, dark and print each define every colour
+    assert all(source.count(f" --{key}: #") == 3 for key in STANDINGS)
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    assert build(tmp_path).read_bytes() == build(tmp_path).read_bytes()
+
+
+def test_forty_claims_stay_below_one_megabyte(tmp_path: Path) -> None:
+    path = build(write_run(tmp_path, many_claims(40)))
+    assert path.stat().st_size < 1_000_000
+
+
+# ---- what may be green -----------------------------------------------------------------
+
+
+def test_green_only_if_what_it_rests_on_is_green(tmp_path: Path) -> None:
+    write_run(tmp_path, outcomes={"gradient-margin-form": Outcome.INCONCLUSIVE})
+    run = read_run(tmp_path)
+    standings = {key: s.key for key, s in standings_of(run).items()}
+    assert standings["gradient-margin-form"] == "inconclusive"
+    assert standings["limit-direction-l1"] == "unsupported"  # three steps away
+    assert standings["control-l1-is-l2"] == "unsupported"
+    assert standings["svm-duality-l1"] == "held"
+    shown = verdicts_on(page_of(tmp_path))
+    assert "held" not in shown.values()
+    assert shown["S1"] == "inconclusive"
+    assert shown["S2"] == "unsupported"
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.FALSIFIED])
+def test_no_sentence_is_green_with_a_control_not_caught(tmp_path: Path, outcome: Outcome) -> None:
+    write_run(tmp_path, outcomes={"control-l1-is-l2": outcome})
+    shown = verdicts_on(page_of(tmp_path))
+    assert shown["S2"] == ("missed" if outcome is Outcome.HELD else outcome.word)
+    assert shown["S4"] == "held"
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.HELD])
+def test_no_sentence_is_green_with_a_claim_not_held(tmp_path: Path, outcome: Outcome) -> None:
+    write_run(tmp_path, outcomes={"aligned-nuclear": outcome})
+    shown = verdicts_on(page_of(tmp_path))
+    assert shown["S6"] == outcome.word
+    assert shown["S2"] == "held"
+
+
+def test_an_open_claim_decides_nothing_but_supports_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, outcomes={"frontier-unaligned": Outcome.FALSIFIED})
+    assert verdicts_on(page_of(tmp_path))["S6"] == "held"
+    edit_evidence(tmp_path, "aligned-nuclear", rests_on=["frontier-unaligned"])
+    assert verdicts_on(page_of(tmp_path))["S6"] == "unsupported"
+
+
+def test_a_cycle_is_never_green(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    edit_evidence(tmp_path, "softmax-jacobian", rests_on=["softmax-jacobian"])
+    edit_evidence(tmp_path, "svm-duality-l1", rests_on=["kkt-dual-feasibility"])
+    shown = verdicts_on(page_of(tmp_path))
+    assert shown["S1"] == shown["S3"] == "unsupported"
+
+
+def test_without_run_json_nothing_is_green(tmp_path: Path) -> None:
+    """The remains of a run that was killed look like a small complete one."""
+    write_run(tmp_path, only={"gradient-margin-form", "loss-decreases"}, manifest=False)
+    page = page_of(tmp_path)
+    assert "held" not in verdicts_on(page).values()
+    assert "no run.json" in page.text
+
+
+def test_a_claim_that_did_not_run_keeps_its_sentence_from_green(tmp_path: Path) -> None:
+    write_run(tmp_path, only={c[0] for c in CLAIMS} - {"kkt-dual-feasibility"})
+    page = page_of(tmp_path)
+    assert verdicts_on(page)["S5"] == "not_run"
+    assert verdicts_on(page)["S2"] == "held"
+    assert "1 of 14 claims have no verdict" in page.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"outcome": "inconclusive"}, "its evidence file inconclusive"),
+        ({"seed": 7}, "different runs"),
+        ({"profile": "deep"}, "different runs"),
+        ({"expect": "open"}, "expect different outcomes"),
+        ({"counts": {"informative": 3}}, "count different cases"),
+    ],
+)
+def test_evidence_of_another_run_is_an_error(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    write_run(tmp_path)
+    edit_evidence(tmp_path, "limit-direction-l1", **changes)
+    page = page_of(tmp_path)
+    assert verdicts_on(page)["S2"] == "error"
+    assert said in page.text
+
+
+def test_held_without_an_informative_case_is_an_error(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    edit_verdict(tmp_path, "limit-direction-l1", informative=0)
+    edit_evidence(tmp_path, "limit-direction-l1", counts={})
+    assert verdicts_on(page_of(tmp_path))["S2"] == "error"
+
+
+def test_a_verdict_without_evidence_is_not_green(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "evidence" / "limit-direction-l1.json").unlink()
+    assert verdicts_on(page_of(tmp_path))["S2"] == "unsupported"
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+@given(st.lists(st.sampled_from(list(Outcome)), min_size=len(CLAIMS), max_size=len(CLAIMS)))
+def test_green_means_all_expected_below(outcomes: list[Outcome]) -> None:
+    """Against a second, recursive reading of the rule, for arbitrary outcomes."""
+    said = {c[0]: o for c, o in zip(CLAIMS, outcomes, strict=True)}
+    # mostly as expected, so that green occurs
+    said = {k: o for i, (k, o) in enumerate(said.items()) if i % 3 == 0 or o is Outcome.ERROR}
+    with tempfile.TemporaryDirectory() as name:
+        run = read_run(write_run(Path(name), outcomes=said))
+    rows = {c[0]: c for c in CLAIMS}
+
+    def sound(key: str) -> bool:
+        verdict = run[key].verdict
+        assert verdict is not None
+        expected = rows[key][4] == verdict.outcome.word
+        return expected and all(sound(k) for k in rows[key][3])
+
+    standings = standings_of(run)
+    for key in rows:
+        assert (standings[key].key in ("held", "caught")) == sound(key)
+    for s in sentence_verdicts(run):
+        assert (s.standing.key == "held") == all(sound(r.key) for r in (*s.claims, *s.controls))
+
+
+# ---- what is left of runs --------------------------------------------------------------
+
+
+def test_an_empty_directory_gives_a_clear_page(tmp_path: Path) -> None:
+    page = page_of(tmp_path)
+    assert "Nothing was verified." in page.text
+    assert set(verdicts_on(page).values()) == {"uncovered"}
+    assert "Not covered in this run" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
+def test_a_line_cut_off_is_an_interrupted_run(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    page = page_of(tmp_path)
+    assert "run interrupted" in page.text
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(BadReport, match=r"^verdicts\.jsonl line 14: not JSON"):
+        build(tmp_path)
+
+
+def test_all_failed(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path, outcomes={c[0]: Outcome.ERROR for c in CLAIMS}))
+    assert set(verdicts_on(page).values()) == {"error"}
+    assert "0 of 13 judged claims stand" in page.text
+    assert "this is a bug in the suite" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evidence/x.json", "{"),
+        ("evidence/x.json", "[]"),
+        ("evidence/x.json", '{"schema": 2}'),
+        ("evidence/x.json", '{"schema": 1, "claim": "x", "kind": "limit", "outcome": "fine"}'),
+        ("run.json", "null"),
+        ("run.json", '{"schema": 1, "claims": [{"key": 3}]}'),
+        ("verdicts.jsonl", '{"schema": 1, "claim": "x"}\n'),
+        ("verdicts.jsonl", "[" * 100_000 + "\n"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(tmp_path: Path, name: str, content: str) -> None:
+    write_run(tmp_path)
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(BadReport) as caught:
+        build(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert name.split("/")[-1] in str(caught.value)
+
+
+def test_a_missing_directory_and_bytes_that_are_no_text(tmp_path: Path) -> None:
+    with pytest.raises(BadReport, match="no such directory"):
+        build(tmp_path / "nowhere")
+    write_run(tmp_path)
+    (tmp_path / "verdicts.jsonl").write_bytes(b"\xff\xfe{}\n")
+    with pytest.raises(BadReport, match=r"verdicts\.jsonl"):
+        build(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 10**400) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@given(st.data())
+def test_any_value_in_any_field_is_read_or_refused(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = write_run(Path(name), [CLAIMS[6]])
+        path = directory / "evidence" / f"{CLAIMS[6][0]}.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        place, key = record, data.draw(st.sampled_from(sorted(record)))
+        while isinstance(place[key], (dict, list)) and place[key] and data.draw(st.booleans()):
+            place = place[key]
+            keys = sorted(place) if isinstance(place, dict) else range(len(place))
+            key = data.draw(st.sampled_from(list(keys)))
+        place[key] = data.draw(JSON)
+        path.write_text(json.dumps(record), encoding="utf-8")
+        refusal = ""
+        try:
+            build(directory)
+        except BadReport as error:
+            refusal = str(error)
+        if refusal:
+            assert "\n" not in refusal
+        else:
+            page = (directory / "index.html").read_text(encoding="utf-8")
+            assert Page(page).unbalanced == []
+
+
+# ---- hostile strings -------------------------------------------------------------------
+
+
+def test_hostile_strings_stay_text(tmp_path: Path) -> None:
+    quiet = build(write_run(tmp_path / "quiet")).read_text(encoding="utf-8")
+    directory = write_run(tmp_path / "loud")
+    for path in (directory / "evidence").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("title", "statement", "latex", "falsified_by", "not_shown", "profile"):
+            record[key] = HOSTILE
+        record["versions"] = {HOSTILE: HOSTILE}
+        record["sentence_texts"] = {HOSTILE: HOSTILE}
+        record["citation"] = {"source": HOSTILE, "text": f"${HOSTILE}$"}
+        record["reasons"], record["must_see"] = {HOSTILE: 2}, {HOSTILE: 0}
+        record["derivation"] = [{"words": HOSTILE, "latex": HOSTILE}]
+        for part in ("histograms", "assumptions", "tolerances", "curves"):
+            for item in record[part]:
+                item.update({k: HOSTILE for k, v in item.items() if isinstance(v, str)})
+        for curve in record["curves"]:
+            for series in curve["series"]:
+                series["label"] = HOSTILE
+        if record["worst"]:
+            record["worst"] |= {"name": HOSTILE, "command": HOSTILE, "because": HOSTILE}
+        record["rests_on"] = [*record["rests_on"], HOSTILE]
+        path.write_text(json.dumps(record), encoding="utf-8")
+    for claim in CLAIMS:
+        edit_verdict(directory, claim[0], reason=HOSTILE, case=HOSTILE, profile=HOSTILE)
+    page = page_of(directory)
+    assert len(page.all("script")) == len(Page(quiet).all("script")) == 1
+    assert page.all("img") == []
+    assert not any(k.startswith("on") for _, a in page.elements for k in a)
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7*7 }}" in page.text
+    summary = (directory / "summary.md").read_text(encoding="utf-8")
+    assert "<script" not in summary
+    rows = [line for line in summary.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {6, 8}
+
+
+def test_hostile_keys_stay_text_and_keep_their_links(tmp_path: Path) -> None:
+    keys = ["a b", "a&b", "a<b", HOSTILE]
+    claims = [(key, "flow", ["S1"], [], "held", "t", "s", "x") for key in keys]
+    page = page_of(write_run(tmp_path, claims))
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
+
+
+def test_the_reference_finder_sees_what_it_looks_for() -> None:
+    """Negative control of ``outside_references`` and of ``Page.unbalanced``."""
+    for planted in (
+        '<img src="https://example.org/a.png">',
+        '<link href="//example.org/a.css">',
+        "<style>@import 'a.css';</style>",
+        "<style>b{background:url(http://example.org/a)}</style>",
+        '<a href="https://example.org">x</a>',
+        '<meta http-equiv="refresh" content="0">',
+    ):
+        assert outside_references(planted)
+    assert Page("<p><b></p>").unbalanced
+
+
+# ---- the graph, the summary, the problem page, the imports -----------------------------
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.dictionaries(st.integers(0, 9), st.sets(st.integers(0, 11)), max_size=9))
+def test_layers_run_from_left_to_right(drawn: dict[int, set[int]]) -> None:
+    rests_on = {str(k): tuple(str(x) for x in needs if x < k) for k, needs in drawn.items()}
+    layers = layers_of(rests_on)
+    depth = {key: i for i, layer in enumerate(layers) for key in layer}
+    assert depth.keys() == rests_on.keys()
+    for key, needs in rests_on.items():
+        assert all(depth[n] < depth[key] for n in needs if n in depth)
+
+
+def test_layers_of_a_cycle_end() -> None:
+    layers = layers_of({"a": ("b",), "b": ("a",), "c": ()})
+    assert sorted(key for layer in layers for key in layer) == ["a", "b", "c"]
+
+
+def test_summary_has_a_row_a_sentence_and_a_claim(tmp_path: Path) -> None:
+    build(write_run(tmp_path, outcomes={"mirror-identity": Outcome.FALSIFIED}))
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "| S1 | ✓ Held | 148 | ≥ 71 | 0.31 |" in summary
+    assert "| S5 | ✕ Falsified: because of mirror-identity |" in summary
+    assert "| control-l2-is-l1 | control | ◎ Caught, as expected |" in summary
+    assert summary.count("\n| ") >= len(CLAIMS) + 6
+
+
+def test_problem_page(tmp_path: Path) -> None:
+    path = problem_page(problem_result(), tmp_path / "problem.html")
+    source = path.read_text(encoding="utf-8")
+    page = Page(source)
+    assert page.unbalanced == outside_references(source) == []
+    for words in ("my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰"):
+        assert words in page.text
+    assert len(page.with_class("plot")) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"svm": None, "outcome": "vacuous", "runs": []},
+        {"problem": None},
+        {"file": HOSTILE, "model": HOSTILE, "curves": None},
+        {"runs": [{"outcome": "error", "reason": HOSTILE, "margin_gap": float("nan")}]},
+    ],
+)
+def test_problem_page_of_less(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = problem_page(problem_result() | changes, tmp_path / "problem.html")
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.unbalanced == []
+    assert len(page.all("script")) == 1
+
+
+def test_problem_page_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    with pytest.raises(BadReport, match="outcome"):
+        problem_page(problem_result() | {"outcome": "fine"}, tmp_path / "problem.html")
+    with pytest.raises(BadReport, match="cannot be written"):
+        problem_page(problem_result(), tmp_path / "nowhere" / "problem.html")
+
+
+def test_no_engine_is_loaded(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    code = (
+        "import sys, pathlib, reports; reports.build(pathlib.Path(sys.argv[1]));"
+        "print(sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stdout.replace("'", '"')))
+    assert loaded.isdisjoint({"torch", "cvxpy", "sympy", "numpy", "scipy", "theory"})
+    assert {"reports", "checks", "jinja2"} <= loaded
