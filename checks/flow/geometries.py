@@ -82,6 +82,11 @@ class Geometry(ABC):
     def curvature(self, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
         """(B, N, N) e^-rho d(margins)/dp at the advanced state y, for a step of this length."""
 
+    def linearise(self, y: Tensor, p: Tensor, step: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled margins (B, N) after a step from y under p, and their derivative in p."""
+        advanced = self.advance(y, p, step)
+        return self.scaled_margins(advanced, rho), self.curvature(advanced, step, rho)
+
     @abstractmethod
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         """(B, D) dy/d tau."""
@@ -213,7 +218,12 @@ class DiagonalGeometry(Geometry):
         return weights.abs().sum(-1)
 
     def dual_norm(self, p: Tensor) -> Tensor:
-        return combine(self.rows, p).abs().amax(-1)
+        # A half that is zero freezes the sign of beta_j: the bound is then that of the
+        # frozen orthant, the problem such a flow can solve (c_j > 0: the l1 problem itself).
+        pull = combine(self.rows, p)
+        up = torch.where(torch.isneginf(self.log_plus), 0.0, pull)
+        down = torch.where(torch.isneginf(self.log_minus), 0.0, -pull)
+        return torch.maximum(up, down).amax(-1).clamp_min(0.0)
 
     def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
         plus, minus = self._halves(y, rho)
