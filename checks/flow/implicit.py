@@ -106,9 +106,7 @@ class _System:
 
     def newton(self, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         """Newton increment of p, and the residual F - mu (B, N) it was computed from."""
-        advanced = self.geometry.advance(self.y, p, self.step)
-        scaled = self.geometry.scaled_margins(advanced, self.rho)
-        hessian = self.geometry.curvature(advanced, self.step, self.rho)
+        scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
         e = eps.unsqueeze(-1)
         entropy = e * (torch.log(p.clamp_min(_TINY)) - self.kappa)
         force = torch.where(self.mask, scaled + entropy, 0.0)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from checks.flow import early, late
+from checks.flow.factored import FactoredGeometry
 from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
 from checks.flow.ledger import Ledger
 from checks.flow.orbit import Orbit
@@ -44,12 +45,15 @@ class Batch:
         scores = stack([p.scores for p in problems])
         rows = Rows.of(tokens, queries, scores.argmax(-1))
         geometry: Geometry
+        if starts[0].model == "combined":
+            geometry = CombinedGeometry(rows, stack([s.weights for s in starts]))
+            return cls(tokens, queries, scores, geometry)
+        key = stack([np.asarray(s.key) for s in starts])
+        query = stack([np.asarray(s.query) for s in starts])
         if starts[0].model == "diagonal":
-            key = stack([np.asarray(s.key) for s in starts])
-            query = stack([np.asarray(s.query) for s in starts])
             geometry = DiagonalGeometry.of(rows, key, query)
         else:
-            geometry = CombinedGeometry(rows, stack([s.weights for s in starts]))
+            geometry = FactoredGeometry(rows, key, query)
         return cls(tokens, queries, scores, geometry)
 
 
