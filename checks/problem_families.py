@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from checks.blobs import Blob, normal_like, signs, zigzag
+from checks.constructions import FAINT, gaps, oblige, oppose, separate, set_trap
 from checks.problems import Array, AttentionProblem
 
 Shape = tuple[int, int, int]
@@ -38,10 +39,6 @@ _GRID = (1.0, 0.25, 2.0**-16, 2.0**-16)
 """The unit to which shifted coordinates are rounded, by style: integer data stay integer."""
 _LEAST_LEAD = 0.125
 _NEAR_TIE = 2.0**-10
-_FAINT = 2.0**-6
-"""|witness| at the contrary coordinate."""
-_STRONG = 4.0
-"""Margin that the contrary coordinate alone gives, before the witness is made to separate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,23 +103,27 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
         h = z @ direction.T if full else direction * z
         target = 2.0 ** -blob.pick(8)
         if kind == "trap":
-            trapped = _set_trap(x, h, scores, best, target, unit)
+            trapped = set_trap(x, h, scores, best, target, unit)
         else:
             if kind == "contrary":
                 contrary = blob.pick(d)
-                direction[contrary] = np.copysign(_FAINT, direction[contrary])
+                direction[contrary] = np.copysign(FAINT, direction[contrary])
                 if np.count_nonzero(direction) == 1:
                     direction[(contrary + 1) % d] = 1.0
                 h = direction * z
-                _oblige(x, h, best, contrary, unit)
-            _separate(x, h, best, target, unit)
-        margins = _own_margins(x, h, best)
+                oblige(x, h, best, contrary, unit)
+            separate(x, h, best, target, unit)
+        margins = gaps(x, h, best)
         if margins.min() <= 0.0625:
             regions.append("small-margin")
         witness = np.zeros((d + 1,) * direction.ndim, dtype=np.float64)
         witness[(slice(d),) * direction.ndim] = direction
     elif kind == "nonseparable":
-        _oppose(blob, x, z, y, scores, best)
+        i = blob.pick(n)
+        pair = (i, (i + 1) % n)
+        low = [(int(best[j]) + 1 + blob.pick(length - 1)) % length for j in pair]
+        flip = float(signs(blob.words(1))[0])
+        oppose(x, z, y, scores, best, pair, (low[0], low[1]), flip)
 
     if twins:
         x, z, scores, best = (np.concatenate([part, part]) for part in (x, z, scores, best))
@@ -213,12 +214,13 @@ def _witness(blob: Blob, d: int, full: bool) -> tuple[Array, list[str]]:
         return b, ["sparse-witness" if sparse else "dense-witness"]
     words = blob.words(d, d)
     if shape % 2:
-        right = signs(words[0]) * (1 + (words[0] >> 1) % 8) / 4
+        words = words.sum(axis=0)
+        right = signs(words) * (1 + (words >> 1) % 8) / 4
         right[pivot] = np.sign(right[pivot])
         return np.outer(b, right), ["rank-one-witness"]
-    matrix = zigzag(words) % 9 / 4 - 1.0
-    matrix[np.arange(d), np.arange(d)] = b
-    return np.asarray(matrix, dtype=np.float64), ["full-witness"]
+    matrix = np.asarray(zigzag(words % 9) / 4, dtype=np.float64)
+    matrix[:, pivot] = b
+    return matrix, ["full-witness"]
 
 
 def _off_kernel(matrix: Array, z: Array) -> Array:
@@ -229,85 +231,3 @@ def _off_kernel(matrix: Array, z: Array) -> Array:
     # Away from zero, so that the entry stays nonzero; that column has an entry >= 1.
     z[near, column] += np.sign(z[near, column])
     return z
-
-
-def _own_margins(x: Array, h: Array, chosen: Array) -> Array:
-    """(n, L-1): (x_i,chosen - x_il) . h_i over l != chosen."""
-    n, length, _ = x.shape
-    levels = np.einsum("ild,id->il", x, h)
-    gaps = levels[np.arange(n), chosen][:, None] - levels
-    others = np.arange(length) != chosen[:, None]
-    return np.asarray(gaps[others].reshape(n, length - 1))
-
-
-def _push(x: Array, h: Array, chosen: Array, amount: Array, unit: float) -> None:
-    """Move x_i,chosen so that its level h_i . x rises by at least amount_i (>= 0), in place.
-
-    The step is amount h/|h|^2 with each coordinate rounded *away* from zero to a multiple of
-    ``unit``: as its signs are those of h, rounding only raises the level further.
-    """
-    step = amount[:, None] * h / (h * h).sum(axis=1)[:, None]
-    rounded = np.sign(step) * np.ceil(np.abs(step) / unit) * unit
-    x[np.arange(len(x)), chosen] += rounded
-
-
-def _separate(x: Array, h: Array, best: Array, target: float, unit: float) -> None:
-    """Push the optimal token of each sample until all its margins are >= target, in place."""
-    short = target - _own_margins(x, h, best).min(axis=1)
-    _push(x, h, best, np.maximum(short, 0.0), unit)
-
-
-def _oblige(x: Array, h: Array, best: Array, j: int, unit: float) -> None:
-    """Make coordinate j separate alone against the sign of the witness, in place.
-
-    h (n, d) = witness * z; afterwards -sign(witness_j) z_ij (x_io - x_il)_j >= about
-    ``_STRONG`` for every l != o_i.
-    """
-    rows = np.arange(len(x))
-    against = -np.sign(h[:, j])
-    column = x[:, :, j] * against[:, None]
-    # |z_ij| = |h_ij| / |witness_j|
-    step = np.ceil(_STRONG * _FAINT / np.abs(h[:, j]) / unit) * unit
-    x[rows, best, j] = against * (column.max(axis=1) + step)
-
-
-def _set_trap(x: Array, h: Array, scores: Array, best: Array, target: float, unit: float) -> Array:
-    """Make the second-best token a trap under -h, keeping o separable under h; in place.
-
-    The second-best alpha is pushed below all others; x_o becomes the mirror image of x_alpha
-    in the highest of the others, m: x_alpha - x_o = 2 (x_alpha - x_m).  Every diagonal weight
-    that solves the problem selected by alpha then gives o a margin >= 2: settled (THEORY.md
-    5).  For full weights that needs their row at the appended coordinate to stay 0: there
-    every sample has a twin of the opposite label, otherwise equal, so that the two pull that
-    row in opposite directions.
-    """
-    n = len(x)
-    rows = np.arange(n)
-    masked = scores.copy()
-    masked[rows, best] = -np.inf
-    alpha = np.argmax(masked, axis=1)
-    levels = np.einsum("ild,id->il", x, h)
-    middle = np.ones(scores.shape, dtype=bool)
-    middle[rows, best] = middle[rows, alpha] = False
-    top = np.argmax(np.where(middle, levels, -np.inf), axis=1)
-    bottom = np.where(middle, levels, np.inf).min(axis=1)
-    drop = np.maximum(levels[rows, alpha] - (bottom - target), 0.0)
-    _push(x, -h, alpha, drop, unit)
-    x[rows, best] = 2.0 * x[rows, top] - x[rows, alpha]
-    return np.asarray(alpha)
-
-
-def _oppose(blob: Blob, x: Array, z: Array, y: Array, scores: Array, best: Array) -> None:
-    """Give samples 0 and 1 exactly opposite constraints G_r = -G_s, in place.
-
-    Either z_1 = -z_0 and the same token difference, or z_1 = z_0 and the opposite one; the
-    scores and labels make it so in the appended coordinate too, hence for every model.
-    """
-    length = scores.shape[1]
-    low = [(int(best[i]) + 1 + blob.pick(length - 1)) % length for i in (0, 1)]
-    flip = signs(blob.words(1))[0]
-    delta = x[0, best[0]] - x[0, low[0]]
-    z[1] = -flip * z[0]
-    y[1] = flip * y[0]
-    x[1, best[1]] = x[1, low[1]] + flip * delta
-    scores[1, low[1]] = scores[1, best[1]] - (scores[0, best[0]] - scores[0, low[0]])

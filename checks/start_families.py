@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from checks.blobs import Blob, normal_like, signs, zigzag
+from checks.constructions import gaps
 from checks.problem_families import DrawnProblem
 from checks.problems import Array, AttentionProblem, Start
 
@@ -57,9 +58,9 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
             return Start.combined(weights, dim), regions
         if kind == "frozen":
             frozen = blob.words(dim - 1) % 2 == 1
-            wanted = blob.pick(dim - 1)
-            against = drawn.contrary
-            frozen[_touched(problem, wanted) if against is None else against] = True
+            frozen[_touched(problem, blob.pick(dim - 1))] = True
+            if drawn.contrary is not None:
+                frozen[drawn.contrary] = True
             key, query = _freeze(*_split(blob, weights), frozen, weights)
             regions.append("frozen-start-sign")
         else:
@@ -111,11 +112,7 @@ def needed_margin(problem: AttentionProblem, trapped: Array | None = None) -> fl
 def _margins(problem: AttentionProblem, chosen: Array, weights: Array) -> Array:
     """(n, L-1): (x_i,chosen - x_il)^T W z_i over l != chosen, W a matrix or a diagonal."""
     z = problem.queries
-    h = z @ weights.T if weights.ndim == 2 else z * weights
-    levels = np.einsum("ild,id->il", problem.tokens, h)
-    gaps = levels[np.arange(problem.samples), chosen][:, None] - levels
-    others = np.arange(problem.length) != chosen[:, None]
-    return np.asarray(gaps[others].reshape(problem.samples, -1))
+    return gaps(problem.tokens, z @ weights.T if weights.ndim == 2 else z * weights, chosen)
 
 
 def _large(
@@ -128,11 +125,13 @@ def _large(
     if trapped:
         assert drawn.trapped is not None
         base, chosen = -drawn.witness, drawn.trapped
-    noise = normal_like(blob.words(*shape, width=2))
-    share = 1.0 - (blob.pick(8)) / 8.0
-    # The appended coordinate: no diagonal margin sees it; in a full matrix its row is seen.
-    # (In a trap's it stays 0: twin samples keep it so.)
-    noise[-1] *= 0.0 if trapped and noise.ndim == 2 else _APPENDED
+    noise = np.zeros(shape, dtype=np.float64)
+    # The appended coordinate: no diagonal margin sees it; in a full matrix its row is seen,
+    # and stays 0 in a trap, because twin samples keep it so.
+    rows = shape[0] - 1 if trapped and len(shape) == 2 else shape[0]
+    noise[:rows] = normal_like(blob.words(rows, *shape[1:], width=2))
+    noise[-1] *= _APPENDED
+    share = 1.0 - blob.pick(8) / 8.0
     if drawn.contrary is not None:
         noise[drawn.contrary] = 0.0
     kept, change = _margins(problem, chosen, base), _margins(problem, chosen, noise)
