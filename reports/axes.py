@@ -32,8 +32,10 @@ class Scale:
             # 1e-323 and 1e308 are the ends of float64: one decade inside stays representable
             low, high = max(low, -307), min(max(high, low + 1), 307)
             return cls(10.0**low, 10.0**high, start, end, log=True)
-        if lo == hi:
-            reach = abs(lo) / 2 or 1.0
+        # 1e-12: a spread that rounding could have made, or too small for float64 to divide
+        size = max(abs(lo), abs(hi))
+        if hi / 2 - lo / 2 <= 1e-12 * max(size, 1e-200):
+            reach = size / 2 if size > 1e-200 else 1.0
             lo, hi = lo - reach, hi + reach
         if not snug:
             step = _step(lo, hi)
@@ -44,11 +46,12 @@ class Scale:
         """Position of ``value``; outside [lo, hi] clipped to the nearer end."""
         value = min(max(value, self.lo), self.hi)
         if self.log:
-            share = math.log10(value / self.lo) / math.log10(self.hi / self.lo)
+            low = math.log10(self.lo)
+            share = (math.log10(value) - low) / (math.log10(self.hi) - low)
         else:
             # halved first: hi - lo overflows for data near the ends of float64
             share = (value / 2 - self.lo / 2) / (self.hi / 2 - self.lo / 2)
-        return self.start + share * (self.end - self.start)
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
         """(position, label) of at most about ``most`` ticks."""

@@ -22,7 +22,7 @@ _ATTRIBUTES = {
     *("linethickness", "columnalign", "rowspacing", "columnspacing", "class", "style", "intent"),
     *("arg", "columnspan", "rowspan"),
 }
-_MACROS = {"R": r"\mathbb{R}", "T": r"\top"}
+_MACROS = {"substack": r"\begin{subarray}{c}#1\end{subarray}"}
 
 
 def formula(latex: str, *, display: bool = False) -> Markup:

@@ -57,7 +57,7 @@ def page_of(run: Run) -> str:
         anchor=lambda key: anchor(run, key),
         unmet=lambda record: unmet(run, record, standings),
         rests_upon=_rests_upon(run),
-        status=exit_status(verdicts) if verdicts else 3,
+        status=_status(run),
         versions=_merged_versions(run),
         profiles=sorted({v.profile for v in verdicts if v.profile}),
         seeds=sorted({v.seed for v in verdicts}),
@@ -150,6 +150,12 @@ def _font_faces() -> str:
             f'src:url("data:font/woff2;base64,{data}") format("woff2")}}'
         )
     return "".join(faces)
+
+
+def _status(run: Run) -> int | None:
+    """What ``verify`` exits with; None where the files do not add up to one whole run."""
+    whole = all(r.verdict is not None and not r.conflict for r in run.records)
+    return exit_status(run.verdicts) if run.records and whole else None
 
 
 def _rests_upon(run: Run) -> dict[str, list[str]]:

@@ -138,15 +138,30 @@ def _curve_words(curve: Curve) -> str:
 
 
 def _histogram_words(h: Histogram, *, signed: bool) -> str:
-    words = [f"{h.label}: {count(h.total)} values."]
+    """Range, median bin and fullest bin: what a glance at the bars gives."""
+    filled = [i for i, n in enumerate(h.counts) if n]
+    seen, middle = 0, filled[0]
+    for i in filled:
+        seen += h.counts[i]
+        if 2 * seen >= h.total:
+            middle = i
+            break
+    fullest = max(filled, key=lambda i: h.counts[i])
+    words = [f"{h.label or 'signed margin'}: {count(h.total)} values"]
     if signed:
-        words.append(f"{count(below_zero(h))} below zero.")
-    for i, n in enumerate(h.counts):
-        if n:
-            lower = "below" if h.edges[i] is None else number(h.edges[i])
-            upper = "above" if h.edges[i + 1] is None else number(h.edges[i + 1])
-            words.append(f"{lower} to {upper}: {n};")
-    return " ".join(words)
+        words.append(f"{count(below_zero(h))} below zero")
+    words.append(f"lowest in {_bin_words(h, filled[0])}")
+    words.append(f"median in {_bin_words(h, middle)}")
+    words.append(f"highest in {_bin_words(h, filled[-1])}")
+    words.append(f"most, {count(h.counts[fullest])}, in {_bin_words(h, fullest)}")
+    return "; ".join(words) + "."
+
+
+def _bin_words(h: Histogram, i: int) -> str:
+    lower, upper = h.edges[i], h.edges[i + 1]
+    if lower is None or upper is None:
+        return f"below {number(upper)}" if lower is None else f"above {number(lower)}"
+    return f"{number(lower)} to {number(upper)}"
 
 
 def below_zero(h: Histogram) -> int:
