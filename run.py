@@ -147,7 +147,7 @@ def _gist(done: "subprocess.CompletedProcess[str]") -> str:
     """The line of its output that says most about why a command failed."""
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    return next(iter(errors[-1:] or lines[-1:]), f"exit status {done.returncode}")
+    return next(iter(errors[:1] or lines[-1:]), f"exit status {done.returncode}")
 
 
 def _say(line: str) -> None:

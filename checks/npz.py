@@ -45,8 +45,7 @@ _ZIP_ERRORS = (
     struct.error,
     OSError,
     ValueError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # NotImplementedError is one
     OverflowError,
     KeyError,
 )

@@ -234,6 +234,9 @@ BAD_ARRAYS: list[tuple[str, Arrays, str]] = [
     ("score overflow", {"tokens": np.full((2, 3, 4), 1e200), "head": np.full(4, 1e200)}, "head"),
     ("margin overflow", {"tokens": np.full((2, 3, 4), 1e200), "queries": np.full((2, 4), 1e200)},
      "tokens times queries overflows"),
+    ("margin overflow in the sum only",
+     {"tokens": np.full((2, 3, 4), 1e154), "queries": np.full((2, 4), 1e154)},
+     "tokens times queries overflows"),
     ("cancelled overflow",
      {"tokens": np.tile([1.0, -1, 0, 0], (2, 3, 1)) * 1e154, "head": np.full(4, 1.2e154)},
      "tokens times head overflows"),
@@ -304,6 +307,11 @@ def test_other_arrays_are_reported_not_refused(tmp_path: Path) -> None:
         (with_tokens(npy_bytes("{'descr': '<f8'}")), "tokens is not a numpy array"),
         (with_tokens(npy_bytes("(" * 9000)), "tokens is not a numpy array"),
         (with_tokens(npy_bytes("{[]: 1}")), "tokens is not a numpy array"),
+        (with_tokens(npy_bytes("{1: 2, 'descr': 3, 'shape': 4}")), "tokens is not a numpy array"),
+        (with_tokens(npy_bytes("-" * 3000 + "1")), "tokens is not a numpy array"),
+        (with_tokens(npy_bytes("-" * 9000 + "1")), "tokens is not a numpy array"),
+        (with_tokens(npy_bytes("  1\n 1")), "tokens is not a numpy array"),
+        (with_tokens(npy_bytes("'\\d'")), "tokens is not a numpy array"),
         (with_tokens(npy_bytes("{}", version=(3, 0))), "tokens is not a numpy array"),
         (with_tokens(npy_bytes("{}", version=(9, 9))), "tokens is not a numpy array"),
         (zipped(("tokens.npy", b""), ("tokenz.npy", b"")).replace(b"kenz", b"kens"), "twice"),
@@ -326,6 +334,20 @@ def test_a_changed_number_is_caught_by_the_checksum(tmp_path: Path) -> None:
     data = bytearray(saved(valid_arrays()))
     data[data.index(np.float64(0.5).tobytes())] ^= 1  # one bit of one value
     assert "damaged" in refusal(bytes(data), tmp_path)
+
+
+def test_an_entry_longer_than_the_file(tmp_path: Path) -> None:
+    data = bytearray(saved(valid_arrays()))
+    at = data.index(b"PK\x01\x02")
+    data[at + 20 : at + 28] = struct.pack("<II", 10**6, 10**6)  # stored and unpacked size
+    assert "damaged" in refusal(bytes(data), tmp_path)
+
+
+def test_a_header_of_python_2_reads_without_a_warning(tmp_path: Path) -> None:
+    tokens = np.asarray(valid_arrays()["tokens"])
+    file = tmp_path / "problem.npz"
+    file.write_bytes(with_tokens(declared("(2L, 3L, 4L)") + tokens.tobytes()))
+    assert np.array_equal(read_problem(file).problem.tokens, tokens)
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
@@ -355,6 +377,23 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
             write_problem(f"{tmp_path}/{name}", problem)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode), "a device is left as it is"
     assert sorted(os.listdir(tmp_path)) == ["pipe", "plain"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "problem.npz"
+    file.write_bytes(b"old")
+
+    def full(stream: io.BufferedWriter, **_: object) -> None:
+        stream.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("checks.problem_files.np.savez", full)
+    with pytest.raises(BadInput, match="No space left on device"):
+        write_problem(file, AttentionProblem.of(**valid_arrays()))
+    assert os.listdir(tmp_path) == ["problem.npz"]
+    assert file.read_bytes() == b"old"
 
 
 # --- sizes are refused before they are believed -----------------------------------------------
@@ -412,6 +451,19 @@ def test_a_zip_bomb_is_refused_without_unpacking(tmp_path: Path) -> None:
     unit = 1024 if sys.platform != "darwin" else 1  # ru_maxrss: kB, on macOS bytes
     # An eighth of what unpacking would take; reading the file itself takes a thousandth.
     assert int(grown) * unit < MAX_BYTES / 8
+
+
+def test_many_arrays_share_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    d = 1_000
+    arrays = {"queries": np.ones((1, d)), "labels": np.ones(1), "head": np.ones(d)}
+    data = saved(arrays | {"tokens": np.ones((1, 2, d))}, compressed=True)
+    monkeypatch.setattr("checks.npz.MAX_BYTES", 40_000)  # the arrays take 32,008 bytes
+    file = tmp_path / "problem.npz"
+    file.write_bytes(data)
+    assert read_problem(file).problem.dim == d
+    monkeypatch.setattr("checks.npz.MAX_BYTES", 20_000)  # more than any of them takes
+    line = refusal(data, tmp_path)
+    assert "20000 bytes" in line
 
 
 def test_a_directory_that_lies_about_sizes_is_damaged(tmp_path: Path) -> None:
