@@ -20,7 +20,10 @@ class Outcome(Enum):
 
     HELD = ("held", "Every informative case met its tolerance; none contradicted the claim.")
     FALSIFIED = ("falsified", "A certified counterexample exists: replay its case file.")
-    VACUOUS = ("vacuous", "An assumption was unmet, so the claim says nothing here: look at which one.")
+    VACUOUS = (
+        "vacuous",
+        "An assumption was unmet, so the claim says nothing here: look at which one.",
+    )
     INCONCLUSIVE = (
         "inconclusive",
         "Horizon, precision, fidelity or proof ran out: read the reason, then run deeper.",
@@ -83,6 +86,8 @@ class CaseResult:
     """Labels of the regions of the input space this case lies in (``must_see``)."""
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Curve name -> at most 64 points (x, y)."""
+    certificate: dict[str, Any] | None = None
+    """What ``audit`` re-verifies from raw tokens: norm, selected, primal, dual, gap."""
 
     @property
     def worst(self) -> Measurement | None:

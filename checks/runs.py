@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from checks.flow import fidelity, integrate
 from checks.flow.orbit import Orbit, Status
-from checks.flow.probes import Curve, Recorder
+from checks.flow.probes import Curve, Recorder, Stretch
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start
 
@@ -22,14 +22,15 @@ TIGHT = 0.1
 class Fidelity:
     """Whether an orbit may count as gradient flow.
 
-    worst_error: largest accepted local error over its bound, of this row.  The rest belongs
-    to the rows of the batch that were sampled: audited stretches, the largest deviation of
-    one from the reference, and the fault that was found first (empty: none).
+    worst_error: largest accepted local error over its bound.  audited: stretches of this
+    very row that were integrated again (0 unless it was sampled), and the largest deviation
+    among them.  own: the fault found in this row; fault: in any row of its batch (empty: none).
     """
 
     worst_error: float
     audited: int
     deviation: float
+    own: str
     fault: str
 
     @property
@@ -108,28 +109,50 @@ def follow(
         device=device,
         tightness=[1.0] * count + [TIGHT] * len(sampled),
     )
-    audited_steps, deviation, fault = 0, 0.0, ""
-    for place, row in enumerate(sampled):
-        fault = fault or _disagreement(orbit, row, count + place)
-        stored = recorder.stretches.get(row, [])
-        auditor = fidelity.Auditor(problems[row], starts[row], orbit.selected[row])
-        if stored or orbit.status[row] is not Status.FLAT:
-            fault = fault or _broken(auditor, stored, orbit, row)
-        rng = np.random.Generator(np.random.Philox(key=seeds[row]))
-        for index in rng.permutation(len(stored))[:stretches]:
-            audit = auditor.audit(stored[index])
-            if audit.deviation is None:
-                continue
-            audited_steps += 1
-            deviation = max(deviation, audit.deviation)
-            if not audit.passed:
-                fault = fault or "an audited stretch is not gradient flow"
-    return [
-        _run(
-            orbit, row, problems[row], starts[row], curve.row(row), audited_steps, deviation, fault
+    records = {
+        row: _record(
+            fidelity.Auditor(problems[row], starts[row], orbit.selected[row]),
+            recorder.stretches[row],
+            orbit,
+            row,
+            count + place,
+            np.random.Generator(np.random.Philox(key=seeds[row])),
+            stretches,
         )
+        for place, row in enumerate(sampled)
+    }
+    fault = next((record.own for record in records.values() if record.own), "")
+    return [
+        _run(orbit, row, problems[row], starts[row], curve.row(row), records.get(row), fault)
         for row in range(count)
     ]
+
+
+def _record(
+    auditor: fidelity.Auditor,
+    stored: list[Stretch],
+    orbit: Orbit,
+    row: int,
+    tight: int,
+    rng: np.random.Generator,
+    stretches: int,
+) -> Fidelity:
+    """Audit one sampled row: its twin at tolerance/10, its chain, random stretches of it."""
+    fault = _disagreement(orbit, row, tight)
+    # A start that is settled, or flat, from the first moment on has no steps to show.
+    if stored or orbit.early_steps[row] + orbit.late_steps[row] > 0:
+        fault = fault or _broken(auditor, stored, orbit, row)
+    elif orbit.status[row] is not Status.FLAT:
+        fault = fault or fidelity.NO_STEP
+    audits = [auditor.audit(stored[i]) for i in rng.permutation(len(stored))[:stretches]]
+    done = [audit for audit in audits if audit.deviation is not None]
+    if not all(audit.passed for audit in done):
+        fault = fault or NOT_THE_FLOW
+    deviation = max((float(audit.deviation or 0.0) for audit in done), default=0.0)
+    return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault)
+
+
+NOT_THE_FLOW = "an audited stretch is not gradient flow"
 
 
 def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
@@ -147,9 +170,7 @@ def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
     return ""
 
 
-def _broken(
-    auditor: fidelity.Auditor, stored: list[fidelity.Stretch], orbit: Orbit, row: int
-) -> str:
+def _broken(auditor: fidelity.Auditor, stored: list[Stretch], orbit: Orbit, row: int) -> str:
     """Are the stored steps one chain from the start to the direction that was returned?"""
     fault = fidelity.chain_breaks(stored, auditor.initial())
     if fault or not orbit.settled[row]:
@@ -157,7 +178,7 @@ def _broken(
     end = auditor.weights_at(stored[-1].after)
     deviation = np.abs(end / np.abs(end).max() - _peak(orbit.direction[row])).max()
     if deviation > fidelity.STEP_BOUND:
-        return "the direction returned is not where the stored orbit ends"
+        return fidelity.NO_END
     return ""
 
 
@@ -171,13 +192,13 @@ def _run(
     problem: AttentionProblem,
     start: Start,
     curve: Array,
-    audited: int,
-    deviation: float,
+    record: Fidelity | None,
     fault: str,
 ) -> Run:
     worst = float(orbit.worst_error[row])
-    if not fault and worst > 1:
-        fault = "a step was accepted beyond its local error bound"
+    if worst > 1:
+        fault = fault or "a step was accepted beyond its local error bound"
+    own = Fidelity(worst, 0, 0.0, "", fault) if record is None else replace(record, fault=fault)
     shape = start.weights.shape
     return Run(
         problem=problem,
@@ -195,5 +216,5 @@ def _run(
         p=orbit.weights_p[row],
         steps=int(orbit.early_steps[row] + orbit.late_steps[row]),
         curve=curve,
-        fidelity=Fidelity(worst, audited, deviation, fault),
+        fidelity=own,
     )

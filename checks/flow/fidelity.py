@@ -15,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from checks.flow.probes import Stretch
-from checks.flow.reference import Reference, ReferenceFailure, radau, reduced_velocity
+from checks.flow.reference import (
+    Reference,
+    ReferenceFailure,
+    radau,
+    reduced_factored,
+    reduced_velocity,
+)
 from checks.problems import Array, AttentionProblem, Start
 
 STEP_BOUND = 1e-3
@@ -28,6 +34,7 @@ relative amount as the weights, so no verdict at 10 eps hangs on one step."""
 _RAW_LIMIT = np.log(1e7)
 """Up to here margins from raw weights are good to 1e-8, and so is p; from here on the terms
 of e^-rho ln(1/p) that the index-reduced equation leaves out are below 3e-6."""
+Field = Callable[[Array], tuple[Array, Array]]
 _ACTIVE = 1e-6
 """A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
 nor does it count as active; one that crosses it during the step makes it unauditable."""
@@ -62,10 +69,16 @@ class Auditor:
         """Raw coordinates of the start (``Geometry.raw``)."""
         if self.start.model == "diagonal":
             return np.zeros(self.problem.dim)
+        if self.start.model == "factored":
+            key, query = np.asarray(self.start.key), np.asarray(self.start.query)
+            return np.concatenate((key.ravel(), query.ravel(), [0.0]))
         return self.start.weights.ravel()
 
     def weights_at(self, raw: Array) -> Array:
         """Flattened attention weights at a stored state, up to a positive factor."""
+        if self.start.model == "factored":
+            left, right = raw[:-1].reshape(2, self.problem.dim, -1)
+            return np.asarray((left @ right.T).ravel())
         if self.start.model != "diagonal":
             return raw
         key, query = np.asarray(self.start.key), np.asarray(self.start.query)
@@ -82,6 +95,8 @@ class Auditor:
         try:
             if self.start.model == "diagonal":
                 return self._diagonal(stretch, deep)
+            if self.start.model == "factored":
+                return self._factored(stretch, deep)
             return self._combined(stretch, deep)
         except ReferenceFailure as failure:
             return Audit("none", None, size, f"reference: {failure}")
@@ -106,7 +121,17 @@ class Auditor:
             return np.asarray(np.exp(log_plus + u - shift) + np.exp(log_minus - u - shift))
 
         rows = self._rows()
-        end, reason = self._reduced(stretch, rows, slope, before, 2.0)
+
+        def field_of(active: Array) -> Field:
+            field = reduced_velocity(rows[active], slope)
+
+            def doubled(u: Array) -> tuple[Array, Array]:
+                push, p = field(u)
+                return 2.0 * push, p
+
+            return doubled
+
+        end, reason = self._reduced(stretch, field_of, before)
         if end is None:
             return Audit("none", None, stretch.log_norm, reason)
         return Audit("reduced", float(np.abs(end - after).max()), stretch.log_norm)
@@ -124,10 +149,37 @@ class Auditor:
         def slope(_: Array) -> Array:
             return np.ones(rows.shape[1])
 
-        moved, reason = self._reduced(stretch, rows, slope, first, 1.0)
+        def field_of(active: Array) -> Field:
+            return reduced_velocity(rows[active], slope)
+
+        moved, reason = self._reduced(stretch, field_of, first, _straight)
         if moved is None:
             return Audit("none", None, stretch.log_norm, reason)
         change = np.linalg.norm(moved - last) / np.linalg.norm(moved)
+        return Audit("reduced", float(change), stretch.log_norm)
+
+    def _factored(self, stretch: Stretch, deep: bool) -> Audit:
+        """Deviation: of Z = [K; Q], relative to its norm."""
+        before, after = stretch.before, stretch.after
+        if not deep:
+            reference = Reference(self.problem, "factored", np.asarray(self.start.key).shape)
+            end = reference.integrate(before[:-1] * np.exp(before[-1] / 2), stretch.step)
+            last = after[:-1] * np.exp(after[-1] / 2)
+            change = np.linalg.norm(end - last) / np.linalg.norm(end)
+            return Audit("raw", float(change), stretch.log_norm)
+        x, z = self.problem.tokens, self.problem.queries
+        delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
+        query = np.broadcast_to(z[:, None, :], x.shape)
+        flat = (delta.reshape(-1, x.shape[2]), query.reshape(-1, x.shape[2]))
+
+        def field_of(active: Array) -> Field:
+            return reduced_factored(flat[0][active], flat[1][active], x.shape[2])
+
+        moved, reason = self._reduced(stretch, field_of, before)
+        if moved is None:
+            return Audit("none", None, stretch.log_norm, reason)
+        last = after[:-1] * np.exp((after[-1] - moved[-1]) / 2)
+        change = np.linalg.norm(moved[:-1] - last) / np.linalg.norm(moved[:-1])
         return Audit("reduced", float(change), stretch.log_norm)
 
     def _rows(self) -> Array:
@@ -143,24 +195,33 @@ class Auditor:
     def _reduced(
         self,
         stretch: Stretch,
-        rows: Array,
-        slope: Callable[[Array], Array],
+        field_of: Callable[[Array], Field],
         state: Array,
-        rate: float,
+        move: Callable[[Callable[[Array], Array], Array, float], Array] = radau,
     ) -> tuple[Array | None, str]:
+        """State at the end of the stretch under the index-reduced field of its active rows."""
         active = (stretch.p > _ACTIVE) & (stretch.mean_p > _ACTIVE)
         if ((stretch.p > _ACTIVE) != (stretch.mean_p > _ACTIVE)).any():
             return None, "the active set changes within the step"
-        field = reduced_velocity(rows[active], slope)
-        push, p = field(state)
-        if p.min() < -_ACTIVE:
+        field = field_of(active)
+        if field(state)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
-        if rate == 1.0:
-            return state + stretch.step * push, ""
-        end = radau(lambda u: rate * field(u)[0], state, stretch.step)
+        end = move(lambda u: field(u)[0], state, stretch.step)
         if field(end)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
         return end, ""
+
+
+def _straight(velocity: Callable[[Array], Array], state: Array, span: float) -> Array:
+    """The orbit of a constant velocity: p does not depend on W where the G_r do not move."""
+    return state + span * velocity(state)
+
+
+NO_STEP = "no step was stored"
+NO_CHAIN = "a stored step does not start where the one before it ended"
+NO_END = "the direction returned is not where the stored orbit ends"
+CHAIN_FAULTS = (NO_STEP, NO_CHAIN, NO_END)
+"""What a trajectory that was made up looks like, an SVM solution for one."""
 
 
 def chain_breaks(stretches: list[Stretch], initial: Array) -> str:
@@ -170,10 +231,10 @@ def chain_breaks(stretches: list[Stretch], initial: Array) -> str:
     meet; every stored step starts where the one before it ended.
     """
     if not stretches:
-        return "no step was stored"
+        return NO_STEP
     at = initial
     for stretch in stretches:
         if not np.array_equal(stretch.before, at):
-            return "a stored step does not start where the one before it ended"
+            return NO_CHAIN
         at = stretch.after
     return ""

@@ -1,0 +1,17 @@
+"""What a check is given beside its cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checks.budgets import Budget
+
+
+@dataclass(frozen=True)
+class Context:
+    """claim: its key; assumptions: the keys it rests on; device: "cpu" or "cuda"."""
+
+    claim: str
+    assumptions: tuple[str, ...]
+    budget: Budget
+    device: str = "cpu"

@@ -1,0 +1,303 @@
+"""Flow claims: the vector field, its invariants, and that the engine's orbit is gradient flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.integrate import DOP853
+
+from checks import runs, tolerances
+from checks.cases import Case
+from checks.context import Context
+from checks.flow import fidelity, integrate
+from checks.flow import weights as attention
+from checks.flow.probes import View
+from checks.flow.reference import Reference
+from checks.limit_checks import result, unmet, vacuous
+from checks.outcomes import CaseResult, Measurement, Outcome
+from checks.problems import Array, AttentionProblem, Start
+
+CLEAR = 10.0
+"""A deviation is a counterexample beyond this many tolerances, undecided up to there."""
+
+
+def _decide(
+    case: Case, margins: dict[str, float], measured: Sequence[Measurement], informative: bool
+) -> CaseResult:
+    """HELD within tolerance, FALSIFIED clearly beyond, INCONCLUSIVE between."""
+    worst = max(m.ratio for m in measured)
+    outcome = Outcome.HELD if worst <= 1 else Outcome.INCONCLUSIVE
+    if worst > CLEAR:
+        outcome = Outcome.FALSIFIED
+    reason = "" if outcome is Outcome.HELD else f"{max(measured, key=lambda m: m.ratio).name}"
+    return result(
+        case, outcome, reason, margins, informative=informative, measurements=tuple(measured)
+    )
+
+
+def loss(problem: AttentionProblem, weights: torch.Tensor) -> torch.Tensor:
+    """L = (1/n) sum_i exp(-y_i v^T X_i^T softmax(X_i W z_i)), written from the definition.
+
+    weights: beta (d,) or W (d, d).  Uses tokens and head, never scores or margins.
+    """
+    x, z, y, v = (
+        torch.tensor(a, dtype=torch.float64)
+        for a in (problem.tokens, problem.queries, problem.labels, problem.head)
+    )
+    moved = z * weights if weights.dim() == 1 else z @ weights.T
+    attention_paid = torch.softmax(torch.einsum("nld,nd->nl", x, moved), dim=1)
+    output = torch.einsum("nl,nld,d->n", attention_paid, x, v)
+    return torch.exp(-y * output).mean()
+
+
+def _autograd(problem: AttentionProblem, start: Start) -> list[Array]:
+    """-gradient of the loss in (k, q), (K, Q) or W, by automatic differentiation."""
+    if start.model == "combined":
+        leaves = [torch.tensor(start.weights, dtype=torch.float64, requires_grad=True)]
+        weights = leaves[0]
+    else:
+        leaves = [
+            torch.tensor(np.asarray(a), dtype=torch.float64, requires_grad=True)
+            for a in (start.key, start.query)
+        ]
+        weights = leaves[0] * leaves[1] if start.model == "diagonal" else leaves[0] @ leaves[1].T
+    gradients = torch.autograd.grad(loss(problem, weights), leaves)
+    return [-g.numpy() for g in gradients]
+
+
+def _margin_form(problem: AttentionProblem, start: Start, scale: float) -> list[Array]:
+    """The same by the engine's own weights: G(lambda), G Q and G^T K, q * A^T lambda."""
+    batch = integrate.Batch.of([problem], [start])
+    margins = batch.geometry.margins(batch.geometry.initial()).view(batch.scores.shape)
+    weights = attention.attention_weights(margins, batch.scores)
+    multipliers = (weights.p * torch.exp(weights.log_clock)[:, None, None])[0].numpy() * scale
+    x, z = problem.tokens, problem.queries
+    delta = np.take_along_axis(x, problem.optimal[:, None, None], axis=1) - x
+    pushed = (multipliers[:, :, None] * delta).sum(1)
+    g = (pushed * z).sum(0) if start.weights.ndim == 1 else pushed.T @ z
+    if start.model == "combined":
+        return [np.asarray(g)]
+    key, query = np.asarray(start.key), np.asarray(start.query)
+    return [query * g, key * g] if start.model == "diagonal" else [g @ query, g.T @ key]
+
+
+def _gradient_rounding(problem: AttentionProblem, start: Start) -> tolerances.Tolerance:
+    """Rounding of either route: sums over n L d products, softmax of logits of some size."""
+    x, z = np.abs(problem.tokens), np.abs(problem.queries)
+    w = np.abs(start.weights)
+    moved = z * w if w.ndim == 1 else z @ w.T
+    logit = float((x * moved[:, None, :]).sum(-1).max())
+    gamma = float((x @ np.abs(problem.head)).max())
+    factor = 1.0
+    if start.key is not None and start.query is not None:
+        factor = float(max(np.abs(start.key).max(), np.abs(start.query).max()))
+    size = float(np.exp(gamma)) * 4 * gamma * float(x.max() * z.max()) * factor * (1 + logit)
+    terms = problem.samples * problem.length * problem.dim
+    return tolerances.rounding(terms, size, "the gradient")
+
+
+def _gradient(cases: Sequence[Case], context: Context, unscaled: bool) -> list[CaseResult]:
+    out = []
+    for case in cases:
+        margins, missing = unmet(case, context.assumptions)
+        if missing:
+            out.append(vacuous(case, margins, missing))
+            continue
+        problem, start = case.problem, case.start
+        wanted = _autograd(problem, start)
+        got = _margin_form(problem, start, float(problem.samples) if unscaled else 1.0)
+        error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, got, strict=True))
+        allowed = _gradient_rounding(problem, start)
+        size = max(float(np.abs(a).max()) for a in wanted)
+        measured = Measurement("gradient difference", error, allowed.value, allowed.because)
+        # A gradient lost in its own rounding bound shows nothing.
+        out.append(_decide(case, margins, [measured], size > 1e3 * allowed.value))
+    return out
+
+
+def gradient(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """flow.gradient (S1): the margin form, as the engine computes it, against autograd."""
+    return _gradient(cases, context, unscaled=False)
+
+
+def unscaled_gradient(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """control.unscaled-gradient: the margin form without 1/n."""
+    return _gradient(cases, context, unscaled=True)
+
+
+class _Losses:
+    """Probe: the largest rise of ln L between two accepted early steps, and the fall in all."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = cases
+
+    def init(self, rows: int) -> None:
+        self.rise = np.full(rows, -np.inf)
+        self.steps = np.zeros(rows, dtype=int)
+        self.first = np.full(rows, np.nan)
+        self.last = np.full(rows, np.nan)
+
+    def update(self, view: View) -> None:
+        if view.late:
+            return
+        weights, scale = view.geometry.weights(view.state)
+        sized = (weights * torch.exp(scale).unsqueeze(-1)).cpu()
+        for row, w in zip(view.index.tolist(), sized, strict=True):
+            if row >= len(self._cases):
+                continue
+            case = self._cases[row]
+            value = float(torch.log(loss(case.problem, w.view(case.start.weights.shape))))
+            if self.steps[row]:
+                self.rise[row] = max(self.rise[row], value - self.last[row])
+            else:
+                self.first[row] = value
+            self.last[row] = value
+            self.steps[row] += 1
+
+
+def loss_decreases(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """flow.loss-decreases (S1): ln L never rises between two accepted early steps."""
+    checked = [(case, *unmet(case, context.assumptions)) for case in cases]
+    ready = [case for case, _, missing in checked if not missing]
+    probe = _Losses(ready)
+    settings = context.budget.settings
+    probe.init(0)
+    if ready:
+        problems, starts = [c.problem for c in ready], [c.start for c in ready]
+        integrate.integrate(problems, starts, settings, [probe], context.device)
+    rows = {id(case): row for row, case in enumerate(ready)}
+    out = []
+    for case, margins, missing in checked:
+        if missing:
+            out.append(vacuous(case, margins, missing))
+            continue
+        row = rows[id(case)]
+        spread = float(np.ptp(case.problem.scores, axis=1).max())
+        # A step's error of relative size tol moves every logit by tol times margins of at most
+        # 2 * handover (beyond, attention has settled), and ln L by the score range times that.
+        allowed = settings.early_tolerance * 2 * settings.handover * spread + 1e-13
+        rise = max(float(probe.rise[row]), 0.0)
+        because = "local error allowed per step, times margin and score range; 1e-13 rounding"
+        measured = Measurement("largest rise of ln L", rise, allowed, because)
+        moved = bool(probe.steps[row] >= 2 and probe.first[row] - probe.last[row] > 10 * allowed)
+        out.append(_decide(case, margins, [measured], moved))
+    return out
+
+
+_RTOL = 1e-12
+"""Relative tolerance of the direct integrations of (k, q): near rounding."""
+_SPAN = 6.0
+"""Their length in rescaled time: |r_j| grows by 2|A^T p| tau, so weights change by e^(tau)."""
+
+
+@dataclass(frozen=True)
+class _Direct:
+    """A direct integration of (k, q) with u = 2 int A^T p beside it; all at the end."""
+
+    key: Array
+    query: Array
+    u: Array
+    steps: int
+
+
+def _integrate_directly(problem: AttentionProblem, start: Start) -> _Direct:
+    """k' = q A^T lambda, q' = k A^T lambda by DOP853, in rescaled time up to _SPAN."""
+    reference = Reference(problem, "diagonal", (problem.dim,))
+    d = problem.dim
+
+    def velocity(_: float, state: Array) -> Array:
+        k, q = state[:d], state[d : 2 * d]
+        g, _ = reference.ascent(k * q)
+        return np.concatenate((q * g, k * g, 2 * g))
+
+    initial = np.concatenate((np.asarray(start.key), np.asarray(start.query), np.zeros(d)))
+    solver = DOP853(velocity, 0.0, initial, _SPAN, rtol=_RTOL, atol=_RTOL * 1e-3)
+    steps = 0
+    while solver.status == "running" and steps < 5_000:
+        solver.step()
+        steps += 1
+    state = solver.y
+    return _Direct(state[:d], state[d : 2 * d], state[2 * d :], steps)
+
+
+def _direct_checks(cases: Sequence[Case], context: Context, quantity: str) -> list[CaseResult]:
+    out = []
+    for case in cases:
+        margins, missing = unmet(case, context.assumptions)
+        if missing:
+            out.append(vacuous(case, margins, missing))
+            continue
+        end = _integrate_directly(case.problem, case.start)
+        key, query = np.asarray(case.start.key), np.asarray(case.start.query)
+        size = float((end.key**2 + end.query**2).sum())
+        moved = float(np.abs(end.key * end.query - key * query).max()) / size
+        # Each step errs by _RTOL |y| in y, so by at most 4 _RTOL |y|^2 in a product of two.
+        allowed = 4 * end.steps * _RTOL
+        because = f"4 x {end.steps} steps x rtol {_RTOL:g} of the integrator"
+        if quantity == "mirror":
+            plus, minus = (key + query) / np.sqrt(2), (key - query) / np.sqrt(2)
+            beta = (plus**2 * np.exp(end.u) - minus**2 * np.exp(-end.u)) / 2
+            error = float(np.abs(beta - end.key * end.query).max())
+            allowed *= 2 + float(np.abs(end.u).max())
+            because += ", times 2 + max|u| for the exponent"
+        else:
+            sign = 1.0 if quantity == "sum of squares" else -1.0
+            drift = (end.key**2 + sign * end.query**2) - (key**2 + sign * query**2)
+            error = float(np.abs(drift).max())
+        measured = Measurement(f"{quantity}, relative", error / size, allowed, because)
+        out.append(_decide(case, margins, [measured], moved > 1e-3))
+    return out
+
+
+def conservation(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """flow.conservation (S5): k^2 - q^2 along a direct integration of k and q."""
+    return _direct_checks(cases, context, "drift of k^2 - q^2")
+
+
+def sum_of_squares(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """control.sum-of-squares-conserved: k^2 + q^2 claimed to be conserved."""
+    return _direct_checks(cases, context, "sum of squares")
+
+
+def mirror_identity(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """flow.mirror-identity (S5): beta = (w+(0)^2 e^u - w-(0)^2 e^-u)/2 with u = 2 int A^T p."""
+    return _direct_checks(cases, context, "mirror")
+
+
+def orbit(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """flow.orbit (derived): every run audited; stretches integrated again, chain, tolerance/10."""
+    checked = [(case, *unmet(case, context.assumptions)) for case in cases]
+    ready = [case for case, _, missing in checked if not missing]
+    followed = runs.follow(
+        [c.problem for c in ready], [c.start for c in ready], context.budget.settings,
+        audited=1.0, stretches=context.budget.stretches, device=context.device,
+    )  # fmt: skip
+    by_case = {id(case): run for case, run in zip(ready, followed, strict=True)}
+    out = []
+    for case, margins, missing in checked:
+        if missing:
+            out.append(vacuous(case, margins, missing))
+            continue
+        record = by_case[id(case)].fidelity
+        because = "largest relative change of a weight that one step may be off (fidelity.py)"
+        measured = (
+            Measurement("deviation of a stretch", record.deviation, fidelity.STEP_BOUND, because),
+            Measurement("local error over its bound", record.worst_error, 1.0, "error control"),
+        )
+        verdict = _decide(case, margins, measured, record.audited > 0)
+        if verdict.outcome is Outcome.HELD and record.own:
+            broken = record.own in fidelity.CHAIN_FAULTS
+            verdict = result(
+                case, Outcome.FALSIFIED if broken else Outcome.INCONCLUSIVE, record.own, margins,
+                measurements=measured,
+            )  # fmt: skip
+        elif verdict.outcome is Outcome.HELD and not record.audited:
+            verdict = result(
+                case, Outcome.INCONCLUSIVE, "no stretch could be audited", margins,
+                informative=False, measurements=measured,
+            )  # fmt: skip
+        out.append(verdict)
+    return out

@@ -1,0 +1,200 @@
+"""From a run to an outcome: what a limit claim says, decided by certificates alone.
+
+HELD: the margin, recomputed from raw tokens in rationals, is within tolerance of the
+certified optimum.  FALSIFIED: the run closes on a *named other* problem whose whole
+eps-optimal set misses the claimed margin, by an interval.  Anything else is not decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from checks import audit, rivals, svm
+from checks.certificates import OracleFailure
+from checks.flow.orbit import Status
+from checks.outcomes import Measurement, Outcome
+from checks.problems import Array, AttentionProblem, Constraints, Start, constraints_of
+from checks.rounding import Norm
+from checks.runs import Run
+from checks.svm import SvmSolution
+from checks.tolerances import Tolerance
+
+MISS = 10.0
+"""A rival's eps-optimal set must miss the claimed margin by more than this many eps."""
+INFORMATIVE_GAP = 0.1
+"""The start's own gap in the claimed norm, at least: no start that is already the answer."""
+INFORMATIVE_RIVAL = 0.05
+"""By how much the rival norm's optimum must miss the claimed margin."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another problem that the run might solve instead; name it in words."""
+
+    name: str
+    solution: SvmSolution
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Outcome of one run under one limit claim, with the certificate that decides it."""
+
+    outcome: Outcome
+    reason: str
+    measurements: tuple[Measurement, ...] = ()
+    lower: float = np.nan
+    upper: float = np.nan
+    """min margin/claimed norm from below, N°(G(p)) from above: from raw tokens."""
+
+
+def dual_triples(problem: AttentionProblem, p: Array) -> list[tuple[int, int, float]]:
+    """(sample, token, weight) of the positive entries of p (n, L)."""
+    return [(int(i), int(t), float(p[i, t])) for i, t in zip(*np.nonzero(p > 0), strict=True)]
+
+
+def from_raw(run: Run, norm: Norm, weights: Array | None = None) -> tuple[float, float]:
+    """(lower, upper) on gamma* of the selected tokens, recomputed by ``audit`` (rationals)."""
+    p = run.dual_weights
+    return audit.gap_from_raw(
+        run.problem.tokens.tolist(),
+        run.problem.queries.tolist(),
+        run.problem.scores.tolist(),
+        run.selected.tolist(),
+        (run.direction if weights is None else weights).tolist(),
+        dual_triples(run.problem, p),
+        norm,
+    )
+
+
+def certificate(run: Run, norm: Norm, gap: float) -> dict[str, Any]:
+    """The record that ``marginflow audit`` re-verifies, floats as hex."""
+    return {
+        "norm": norm,
+        "selected": run.selected.tolist(),
+        "primal": [_hex(row) for row in run.direction],
+        "dual": [
+            {"sample": i, "token": token, "weight": w.hex()}
+            for i, token, w in dual_triples(run.problem, run.dual_weights)
+        ],
+        "gap": float(gap).hex(),
+    }
+
+
+def _hex(value: Any) -> Any:
+    return float(value).hex() if np.ndim(value) == 0 else [_hex(v) for v in value]
+
+
+def unresolved(run: Run) -> tuple[Outcome, str] | None:
+    """Why a run decides nothing about its limit: fidelity, or an unfinished selection."""
+    if not run.fidelity.ok:
+        return Outcome.INCONCLUSIVE, f"fidelity: {run.fidelity.fault}"
+    unsettled = (Status.UNSETTLED, Status.RESURGENT, Status.FLAT)
+    if not run.settled or run.status in unsettled:
+        return Outcome.INCONCLUSIVE, f"{run.status.word}: {run.status.advice}"
+    if not run.reached:
+        return Outcome.VACUOUS, "infimum-reached is unmet: a sample settled on another token"
+    return None
+
+
+def judge(run: Run, claimed: SvmSolution, others: Sequence[Rival], tolerance: Tolerance) -> Judged:
+    """Does the run's direction attain the optimal margin of ``claimed``?"""
+    stopped = unresolved(run)
+    if stopped is not None:
+        return Judged(*stopped)
+    lower, upper = from_raw(run, claimed.norm)
+    gap = 1 - claimed.lower * lower  # optimum >= claimed.lower: the gap from above
+    measured = Measurement("margin gap", gap, tolerance.value, tolerance.because)
+    if gap < -tolerance.value:
+        # Two certificates that exclude each other: limit.trajectory-certificate is the claim
+        # that this falsifies; a margin beyond the optimum is no evidence for the optimum.
+        reason = "the run's margin exceeds the solver's certified optimum"
+        return Judged(Outcome.INCONCLUSIVE, reason, (measured,), lower, upper)
+    if gap <= tolerance.value:
+        return Judged(Outcome.HELD, "", (measured,), lower, upper)
+    constraints = constraints_of(run.problem)
+    for rival in others:
+        refuted = _refutation(run, claimed, rival, constraints, tolerance.value)
+        if refuted:
+            return Judged(Outcome.FALSIFIED, refuted, (measured,), lower, upper)
+    reason = f"{run.status.word}: {run.status.advice}"
+    return Judged(
+        Outcome.INCONCLUSIVE, f"the margin gap is open ({reason})", (measured,), lower, upper
+    )
+
+
+def _refutation(
+    run: Run, claimed: SvmSolution, rival: Rival, constraints: Constraints, eps: float
+) -> str:
+    """The sentence that refutes the claim by this rival; empty where it does not."""
+    reached, _ = from_raw(run, rival.solution.norm)
+    closes = max(1 - rival.solution.lower * reached, 0.0)
+    if closes > eps:
+        return ""
+    try:
+        floor = rivals.eps_optimal_floor(constraints, rival.solution, closes, claimed.norm)
+    except OracleFailure:
+        return ""
+    if floor <= claimed.upper * (1 + MISS * eps):
+        return ""
+    return f"the run closes on {rival.name} instead, whose optimum misses the claimed margin"
+
+
+def solutions(
+    problem: AttentionProblem, norms: Sequence[Norm]
+) -> tuple[dict[str, SvmSolution], str]:
+    """SVM solutions by norm; or why there are none: "not separable" or the oracle's words."""
+    constraints = constraints_of(problem)
+    found: dict[str, SvmSolution] = {}
+    for norm in norms:
+        try:
+            found[norm] = svm.solve_svm(constraints, norm)
+        except svm.NotSeparable:
+            return {}, NOT_SEPARABLE
+        except OracleFailure as failure:
+            return found, f"oracle: {failure}"
+    return found, ""
+
+
+NOT_SEPARABLE = "not separable"
+
+
+def frozen_orthant(start: Start) -> Array | None:
+    """(d,) sign of every beta_j that c_j = 0 freezes, 0 where free, nan where dead; else None."""
+    if start.key is None or start.query is None or start.key.ndim != 1:
+        return None
+    plus, minus = start.key + start.query, start.key - start.query
+    sign = np.where(minus == 0, 1.0, np.where(plus == 0, -1.0, 0.0))
+    sign = np.where((plus == 0) & (minus == 0), np.nan, sign)
+    return sign if (np.isnan(sign) | (sign != 0)).any() else None
+
+
+def start_gap(problem: AttentionProblem, start: Start, claimed: SvmSolution) -> float:
+    """1 - margin/gamma* of the start's own direction in the claimed norm (1 for W = 0)."""
+    weights = start.weights
+    constraints = constraints_of(problem)
+    full = weights.ndim == 2
+    margins = (constraints.matrices if full else constraints.rows) @ weights.ravel()
+    norm = norm_of(weights, claimed.norm)
+    return float(1 - claimed.optimum * margins.min() / norm) if norm > 0 else 1.0
+
+
+def norm_of(weights: Array, norm: str) -> float:
+    """N(W) in float64."""
+    if norm == "l1":
+        return float(np.abs(weights).sum())
+    if norm == "nuclear":
+        return float(np.linalg.svd(weights, compute_uv=False).sum())
+    return float(np.sqrt((weights * weights).sum()))
+
+
+def discriminates(problem: AttentionProblem, claimed: SvmSolution, rival: SvmSolution) -> bool:
+    """Does the rival's whole optimal set miss the claimed margin by >= 5 %, proved?"""
+    try:
+        floor = rivals.eps_optimal_floor(constraints_of(problem), rival, 1e-9, claimed.norm)
+    except OracleFailure:
+        return False
+    return 1 - claimed.upper / floor >= INFORMATIVE_RIVAL

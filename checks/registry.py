@@ -1,0 +1,93 @@
+"""Which check measures which claim: names only, imported when a claim is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from checks.outcomes import CaseResult
+from theory.catalogue import CLAIMS, faults
+
+
+class RegistryError(ValueError):
+    """A check for an unknown claim, or a second one for the same claim."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """measure and stream as "module:attribute"; stream None: symbolic, no cases are drawn."""
+
+    claim: str
+    measure: str
+    stream: str | None
+
+    def load(self) -> Callable[..., list[CaseResult]]:
+        return resolve(self.measure)  # type: ignore[no-any-return]
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def register(claim: str, measure: str, cases: str | None = None) -> Check:
+    """Bind a check to a claim of the catalogue; refuses unknown keys and duplicates."""
+    if claim not in CLAIMS:
+        raise RegistryError(f"no claim of the catalogue is called {claim!r}")
+    if claim in CHECKS:
+        raise RegistryError(f"claim {claim!r} has a check already: {CHECKS[claim].measure}")
+    CHECKS[claim] = Check(claim, measure, cases)
+    return CHECKS[claim]
+
+
+def resolve(name: str) -> Any:
+    """The attribute "module:attribute" names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def ordered(keys: Sequence[str] | None = None) -> list[Check]:
+    """Checks of the given claims (all), foundations first; refuses a faulty catalogue."""
+    found = faults()
+    if found:
+        raise RegistryError("; ".join(found))
+    done: dict[str, Check] = {}
+
+    def visit(key: str) -> None:
+        for below in CLAIMS[key].rests_on:
+            visit(below)
+        if key in CHECKS:
+            done.setdefault(key, CHECKS[key])
+
+    for key in CLAIMS:
+        visit(key)
+    wanted = set(CHECKS) if keys is None else set(keys)
+    return [check for key, check in done.items() if key in wanted]
+
+
+def _register_all() -> None:
+    for key, claim in CLAIMS.items():
+        if claim.kind == "symbolic" or key.startswith("control.symbolic"):
+            register(key, "checks.symbolic_checks:measure")
+    for key, measure, stream in (
+        ("flow.gradient", "flow_checks:gradient", "VECTOR_FIELDS"),
+        ("flow.loss-decreases", "flow_checks:loss_decreases", "DIAGONAL_EARLY"),
+        ("flow.conservation", "flow_checks:conservation", "DIAGONAL_EARLY"),
+        ("flow.mirror-identity", "flow_checks:mirror_identity", "DIAGONAL_EARLY"),
+        ("flow.orbit", "flow_checks:orbit", "ORBITS"),
+        ("limit.diagonal-l1", "limit_checks:diagonal_l1", "DIAGONAL_LIMIT"),
+        ("limit.combined-l2", "limit_checks:diagonal_l2", "COMBINED_DIAGONAL_LIMIT"),
+        ("limit.combined-frobenius", "limit_checks:combined_frobenius", "COMBINED_LIMIT"),
+        ("limit.kkt-dual-feasibility", "limit_checks:kkt_dual_feasibility", "DIAGONAL_LIMIT"),
+        ("limit.kkt-complementarity", "limit_checks:kkt_complementarity", "DIAGONAL_LIMIT"),
+        ("limit.trajectory-certificate", "limit_checks:trajectory_certificate", "DIAGONAL_LIMIT"),
+        ("control.unscaled-gradient", "flow_checks:unscaled_gradient", "VECTOR_FIELDS"),
+        ("control.sum-of-squares-conserved", "flow_checks:sum_of_squares", "DIAGONAL_EARLY"),
+        ("control.diagonal-attains-l2", "limit_checks:diagonal_l2", "DIAGONAL_CERTAIN"),
+        ("control.combined-attains-l1", "limit_checks:combined_l1", "COMBINED_CERTAIN"),
+        ("control.frozen-sign", "limit_checks:frozen_sign", "FROZEN"),
+    ):
+        register(key, f"checks.{measure}", f"checks.streams:{stream}")
+
+
+_register_all()
