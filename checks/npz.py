@@ -37,7 +37,7 @@ _CLOSE = 0.8  # difflib ratio: one letter off in a name of five is 0.8 or above
 _AGAIN = "write the file again with numpy.savez"
 _DAMAGED = f"is damaged or cut short; {_AGAIN}"
 
-# What the standard library's zip reader is known to raise on damaged archives.
+# What zip readers of one Python version or another raise on damaged archives.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
