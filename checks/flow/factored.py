@@ -137,8 +137,11 @@ class FactoredGeometry(Geometry):
         return change / torch.linalg.vector_norm(other[:, :-1], dim=-1).clamp_min(_TINY)
 
     def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        # (4 fine - coarse)/3, for a method of order two: once the margins balance within a
+        # step, its p is the multiplier that balances them at the end, that is the mean of p
+        # over the step, and exp of the mean misses only commutators, O(h^3) (derived).
         ratio = torch.exp(0.5 * (coarse[:, -1] - fine[:, -1])).unsqueeze(-1)
-        z = torch.cat((2 * fine[:, :-1] - ratio * coarse[:, :-1], fine[:, -1:]), dim=-1)
+        z = torch.cat(((4 * fine[:, :-1] - ratio * coarse[:, :-1]) / 3, fine[:, -1:]), dim=-1)
         return _normalised(*self._split(z))
 
     def raw(self, y: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Gradient flow written a second time, for audits: numpy, one problem, no engine import.
 
-Raw weights (k, q) or W, weights lambda from the definition (THEORY.md 1) through plain
+Raw weights (k, q), (K, Q) or W, weights lambda from their definition (THEORY.md 1) by plain
 sums over token pairs, and scipy's integrators.  Slow, and that is its point: it shares no
 formula for p, no chart and no step control with the engine.
 """
@@ -25,7 +25,10 @@ class ReferenceFailure(RuntimeError):
 
 @dataclass(frozen=True)
 class Reference:
-    """One problem, as the reference sees it.  model: diagonal, combined (d,) or (d, d)."""
+    """One problem, as the reference sees it.
+
+    model: diagonal, factored, combined; shape: of k, of K, of W ((d,) or (d, d)).
+    """
 
     problem: AttentionProblem
     model: str
@@ -63,11 +66,15 @@ class Reference:
         return ascent / clock, float(top + np.log(clock / self.problem.samples))
 
     def velocity(self, raw: Array) -> Array:
-        """d(raw)/d tau for raw = [k, q] (diagonal) or W flattened (combined)."""
+        """d(raw)/d tau for raw = [k, q] (diagonal), [K, Q] (factored) or W, flattened."""
         if self.model == "diagonal":
             k, q = raw.reshape(2, -1)
             ascent, _ = self.ascent(k * q)
             return np.concatenate((q * ascent, k * ascent))
+        if self.model == "factored":
+            key, query = raw.reshape(2, *self.shape)
+            ascent, _ = self.ascent(key @ query.T)
+            return np.concatenate(((ascent @ query).ravel(), (ascent.T @ key).ravel()))
         ascent, _ = self.ascent(raw.reshape(self.shape))
         return ascent.ravel()
 
@@ -104,10 +111,43 @@ def reduced_velocity(
     """
 
     def velocity(state: Array) -> tuple[Array, Array]:
-        h = (active * slope(state)) @ active.T
-        size = np.abs(h).max()
-        p = np.linalg.pinv(h / size, rcond=1e-11, hermitian=True).sum(1)
-        p = p / p.sum()
+        p = _equal_growth((active * slope(state)) @ active.T)
         return active.T @ p, p
 
     return velocity
+
+
+def reduced_factored(
+    delta: Array, query: Array, dim: int
+) -> Callable[[Array], tuple[Array, Array]]:
+    """The same for K, Q trained separately: H_rs = <grad m_r, grad m_s> in Z = [K; Q].
+
+    delta (R, d), query (R, d): the active constraints.  state: Z e^-(rho/2) flattened, and
+    rho.  Returns state -> (d state/d tau, p), at constant |Z|^2 e^-rho, so that no size
+    overflows: Z' = M(p) Z - c Z, rho' = 2c, c = <Z, M(p) Z>/|Z|^2.
+    """
+
+    def velocity(state: Array) -> tuple[Array, Array]:
+        key, attended = state[:-1].reshape(2, dim, -1)
+        gradients = np.concatenate(
+            (
+                delta[:, :, None] * (query @ attended)[:, None, :],
+                query[:, :, None] * (delta @ key)[:, None, :],
+            ),
+            axis=1,
+        ).reshape(len(delta), -1)
+        p = _equal_growth(gradients @ gradients.T)
+        push = p @ gradients
+        z = state[:-1]
+        rate = (z @ push) / (z @ z)
+        return np.append(push - rate * z, 2 * rate), p
+
+    return velocity
+
+
+def _equal_growth(h: Array) -> Array:
+    """p with H p = const and sum p = 1, of least norm where constraints depend on another
+    (the velocity sum_r p_r grad m_r is the same for all of them)."""
+    size = np.abs(h).max()
+    p = np.linalg.pinv(h / size, rcond=1e-11, hermitian=True).sum(1)
+    return np.asarray(p / p.sum())
