@@ -10,7 +10,7 @@ from reports.text import slug
 
 # SVG units: width of a character, height of a box, gaps within and between layers;
 # characters of the longest label
-_CHARACTER, _HEIGHT, _GAP, _BETWEEN, _LONGEST = 6.3, 24, 14, 46, 34
+_CHARACTER, _HEIGHT, _GAP, _BETWEEN, _LONGEST = 6.5, 24, 14, 34, 34
 
 
 def layers_of(rests_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
@@ -71,8 +71,8 @@ def claim_graph(run: Run) -> Markup:
     total = x - _BETWEEN + 2
     lines: list[str] = []
     broken: list[str] = []
-    for key, needed in rests_on.items():
-        for other in needed:
+    for key in rests_on:
+        for other in direct(rests_on, key):
             if other in boxes and other != key:
                 sound = standings[other].key in ("held", "caught")
                 (lines if sound else broken).append(_line(boxes[other], boxes[key]))
@@ -85,8 +85,25 @@ def claim_graph(run: Run) -> Markup:
     )
 
 
+def direct(rests_on: dict[str, tuple[str, ...]], key: str) -> list[str]:
+    """What ``key`` rests on and does not also reach through something else it rests on.
+
+    Only these lines are drawn; the others would say nothing new and hide these.
+    """
+    reached: set[str] = set()
+    stack = [n for other in rests_on[key] for n in rests_on.get(other, ()) if other != key]
+    while stack:
+        node = stack.pop()
+        if node not in reached and node != key:
+            reached.add(node)
+            stack.extend(rests_on.get(node, ()))
+    return [other for other in rests_on[key] if other not in reached]
+
+
 def _short(key: str) -> str:
-    return key if len(key) <= _LONGEST else key[: _LONGEST - 1] + "…"
+    """The label of a box: the key without its leading kind, which title and link spell out."""
+    label = key.partition(".")[2] or key
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
 
 
 def _line(start: tuple[float, float, float], end: tuple[float, float, float]) -> str:

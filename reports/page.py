@@ -45,15 +45,17 @@ def build(directory: Path) -> Path:
 def page_of(run: Run) -> str:
     """The whole page as text."""
     standings = standings_of(run)
+    sentences = sentence_verdicts(run)
+    shown = {s.key for s in (*standings.values(), *(s.standing for s in sentences))}
     verdicts = run.verdicts
     return render(
         "index.html.j2",
         run=run,
         standings=standings,
-        sentences=sentence_verdicts(run),
+        sentences=sentences,
         graph=claim_graph(run),
         headline=headline(run),
-        used=[s for s in STANDINGS.values() if s.key in {x.key for x in standings.values()}],
+        used=[s for s in STANDINGS.values() if s.key in shown],
         anchor=lambda key: anchor(run, key),
         unmet=lambda record: unmet(run, record, standings),
         rests_upon=_rests_upon(run),

@@ -56,9 +56,21 @@ STANDINGS: dict[str, Standing] = {
             "?",
             "Reported as evidence only; nothing is expected and no verdict depends on it.",
         ),
+        Standing(
+            "partial",
+            "Only in part",
+            "◐",
+            "What ran of this sentence came out as expected, but its substance was not put to "
+            "the test: no claim about the flow's limit, or no negative control.",
+        ),
         Standing("uncovered", "Not covered in this run", "–", "No claim of this sentence ran."),
     )
 }
+
+# The kinds of claim that put a sentence itself to the test, not only its scaffolding; S1
+# describes the model and claims no limit.
+_SUBSTANCE = ("limit", "rate", "selection", "contrast")
+_SUBSTANCE_OF_S1 = (*_SUBSTANCE, "flow")
 
 # Worst first: the standing of a sentence is the first of these that any of its claims has.
 _GRAVITY = (
@@ -188,7 +200,7 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
     ]
     sampled = [r.verdict for r in claims if r.verdict and r.about.kind != "symbolic"]
     worst = [r.verdict.worst for r in claims if r.verdict and r.verdict.worst is not None]
-    standing, why, culprits = _judge(run, claims, controls, standings)
+    standing, why, culprits = _judge(run, key, claims, controls, standings)
     resting = {needed for r in claims for needed in r.rests_on}
     return SentenceVerdict(
         key=key,
@@ -210,9 +222,17 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
 
 
 def _judge(
-    run: Run, claims: list[Record], controls: list[Record], standings: dict[str, Standing]
+    run: Run,
+    key: str,
+    claims: list[Record],
+    controls: list[Record],
+    standings: dict[str, Standing],
 ) -> tuple[Standing, str, tuple[str, ...]]:
-    """Green only if every claim is green, every control caught, and no claim can be missing."""
+    """Green only if every claim is green, every control caught, and no claim can be missing.
+
+    And only if there is a claim of substance and a control: a sentence of which nothing but
+    identities ran has not been tested, however well they held.
+    """
     missed = any(standings[r.key].key == "missed" for r in controls)
     if not missed and not any(r.verdict for r in claims):
         return STANDINGS["uncovered"], "", ()
@@ -222,4 +242,8 @@ def _judge(
             return STANDINGS[word], "because of", culprits
     if not run.complete:
         return STANDINGS["unsupported"], "run.json is missing, so claims may be absent", ()
+    if not any(r.about.kind in (_SUBSTANCE_OF_S1 if key == "S1" else _SUBSTANCE) for r in claims):
+        return STANDINGS["partial"], "its identities hold; no limit was put to the test", ()
+    if not controls:
+        return STANDINGS["partial"], "no negative control shows that its checks can fail", ()
     return STANDINGS["held"], "", ()

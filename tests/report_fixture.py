@@ -115,6 +115,11 @@ CLAIMS: list[tuple[str, str, list[str], list[str], str, str, str, str]] = [
         "The contrast with the wrong norm.", r"\frac{\min_r m_r}{\|\beta\|_1} \to \gamma_1^*",
     ),
     (
+        "control-unscaled-gradient", "control", ["S1"], ["gradient-margin-form"], "falsified",
+        "False: the gradient without its mean", "The margin form without the factor 1/n.",
+        r"-\nabla_W L = n\sum_r \lambda_r G_r",
+    ),
+    (
         "control-frozen-sign", "control", ["S5"], ["mirror-identity"], "falsified",
         "False: a start with k = q finds the optimum", "The limit theorem without c_j > 0.",
         r"c_j = 0 \;\Longrightarrow\; \operatorname{sign}\beta_j \text{ is free}",
