@@ -11,16 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Final
 
 import sympy as sp
 
-Monomial = tuple[tuple[int, int], ...]
-"""(generator, exponent) pairs in rising order of generator; exponents are not zero."""
-Polynomial = dict[Monomial, Fraction]
-"""Monomial -> coefficient, no coefficient zero."""
-
-_ONE: Final[Monomial] = ()
+from checks.laurent import ONE, Monomial, Polynomial, Span, accumulate, lowest, times
 
 
 class OverBudget(Exception):
@@ -29,31 +23,6 @@ class OverBudget(Exception):
 
 class Unsupported(Exception):
     """The expression holds something this normal form does not know."""
-
-
-def _times(a: Monomial, b: Monomial) -> Monomial:
-    """The product of two monomials."""
-    if not a:
-        return b
-    if not b:
-        return a
-    exponents = dict(a)
-    for generator, power in b:
-        total = exponents.get(generator, 0) + power
-        if total:
-            exponents[generator] = total
-        else:
-            del exponents[generator]
-    return tuple(sorted(exponents.items()))
-
-
-def _accumulate(total: Polynomial, term: Monomial, coefficient: Fraction) -> None:
-    """Add one term to ``total`` in place."""
-    value = total.get(term, Fraction(0)) + coefficient
-    if value:
-        total[term] = value
-    else:
-        total.pop(term, None)
 
 
 class NormalForm:
@@ -69,10 +38,12 @@ class NormalForm:
         self._names: dict[object, int] = {}
         self._reciprocals: dict[int, Polynomial] = {}
         """Generator t -> D with t * D = 1; D holds only generators made before t."""
-        self._roots: dict[int, Fraction] = {}
-        """Generator s -> rational a with s * s = a."""
-        self._exponentials: dict[Monomial, _Span] = {}
+        self._roots: dict[int, tuple[int, Fraction, Monomial]] = {}
+        """Generator s -> (q, a, m) with s^q = a * m; m holds only generators made before s."""
+        self._exponentials: dict[Monomial, Span] = {}
         """Reciprocal part of an exponent -> the exponents already named with that part."""
+        self._logarithms: dict[int, Polynomial] = {}
+        """Generator -> what it is the logarithm of."""
         self._memo: dict[sp.Expr, Polynomial] = {}
 
     def vanishes(self, expression: sp.Expr) -> bool:
@@ -96,14 +67,16 @@ class NormalForm:
     def _converted(self, expression: sp.Expr) -> Polynomial:
         if isinstance(expression, sp.Rational):
             value = Fraction(int(expression.p), int(expression.q))
-            return {_ONE: value} if value else {}
+            return {ONE: value} if value else {}
+        if expression is sp.E:
+            return self._exponential({ONE: Fraction(1)})
         if isinstance(expression, sp.Symbol):
             return self._generator(expression)
         if isinstance(expression, sp.Add):
             return self._sum(self.polynomial(a) for a in expression.args)
         if isinstance(expression, sp.Mul):
             factors = sorted((self.polynomial(a) for a in expression.args), key=len)
-            product: Polynomial = {_ONE: Fraction(1)}
+            product: Polynomial = {ONE: Fraction(1)}
             for factor in factors:
                 product = self._product(product, factor)
             return product
@@ -112,38 +85,45 @@ class NormalForm:
         if isinstance(expression, sp.Pow):
             return self._power_of(*expression.as_base_exp())
         if isinstance(expression, (sp.sinh, sp.cosh)):
-            return self.polynomial(expression.rewrite(sp.exp))
+            argument = self.polynomial(expression.args[0])
+            down = self._exponential({m: -c for m, c in argument.items()})
+            sign = Fraction(1, 2) if isinstance(expression, sp.cosh) else Fraction(-1, 2)
+            halves = {m: c / 2 for m, c in self._exponential(argument).items()}
+            return self._sum((halves, {m: sign * c for m, c in down.items()}))
         if isinstance(expression, sp.log):
             expanded = sp.expand_log(expression)
             if expanded != expression:
                 return self.polynomial(expanded)
-            return self._generator(("log", self._key(self.polynomial(expression.args[0]))))
+            argument = self.polynomial(expression.args[0])
+            ((monomial, _),) = self._generator(("log", self._key(argument))).items()
+            self._logarithms[monomial[0][0]] = argument
+            return {monomial: Fraction(1)}
         raise Unsupported(f"no normal form for {type(expression).__name__}")
 
     def _power_of(self, base: sp.Expr, exponent: sp.Expr) -> Polynomial:
         if isinstance(exponent, sp.Integer):
-            power = int(exponent)
-            inner = self.polynomial(base)
-            if power < 0:
-                inner, power = self._reciprocal(inner), -power
-            product: Polynomial = {_ONE: Fraction(1)}
-            for _ in range(power):
-                product = self._product(product, inner)
-            return product
+            return self._to_integer(self.polynomial(base), int(exponent))
         if isinstance(exponent, sp.Rational) and exponent.q == 2:
             inner = self.polynomial(base)
             root = self._generator(("root", self._key(inner)))
-            if set(inner) == {_ONE} and inner[_ONE] > 0:
+            if set(inner) == {ONE} and inner[ONE] > 0:
                 ((generator, _),) = next(iter(root))
-                self._roots[generator] = inner[_ONE]
-            power = int(exponent.p)
-            if power < 0:
-                root, power = self._reciprocal(root), -power
-            product = root
-            for _ in range(power - 1):
-                product = self._product(product, root)
-            return product
+                self._roots[generator] = (2, inner[ONE], ONE)
+            return self._to_integer(root, int(exponent.p))
         raise Unsupported(f"no normal form for the power {exponent}")
+
+    def _to_integer(self, base: Polynomial, power: int) -> Polynomial:
+        """``base`` to an integer power, by repeated products."""
+        if power < 0:
+            base, power = self._reciprocal(base), -power
+        product: Polynomial = {ONE: Fraction(1)}
+        for _ in range(power):
+            product = self._product(product, base)
+        return product
+
+    def _is_logarithm(self, monomial: Monomial) -> bool:
+        """Is the monomial one logarithm generator to the first power?"""
+        return len(monomial) == 1 and monomial[0][1] == 1 and monomial[0][0] in self._logarithms
 
     def _generator(self, name: object) -> Polynomial:
         """The generator called ``name`` (made on first use), as a polynomial."""
@@ -158,7 +138,7 @@ class NormalForm:
         total: Polynomial = {}
         for polynomial in terms:
             for monomial, coefficient in polynomial.items():
-                _accumulate(total, monomial, coefficient)
+                accumulate(total, monomial, coefficient)
         return total
 
     def _product(self, a: Polynomial, b: Polynomial) -> Polynomial:
@@ -168,21 +148,24 @@ class NormalForm:
         total: Polynomial = {}
         for first, x in a.items():
             for second, y in b.items():
-                _accumulate(total, _times(first, second), x * y)
+                accumulate(total, times(first, second), x * y)
         return total
 
     def _reciprocal(self, polynomial: Polynomial) -> Polynomial:
         """1 / polynomial: exact for one term, else a generator t with t * polynomial = 1."""
+        polynomial = self._reduced(polynomial)
         if not polynomial:
             raise ZeroDivisionError("a denominator vanishes identically")
-        lead = min(polynomial)
+        lead = lowest(polynomial)
         scale = polynomial[lead]
+        inverse: Monomial = tuple((g, -power) for g, power in lead)
         if len(polynomial) == 1:
-            return {tuple((g, -power) for g, power in lead): 1 / scale}
-        monic = {monomial: c / scale for monomial, c in polynomial.items()}
+            return {inverse: 1 / scale}
+        # without its lowest term, so that D and x * D have one reciprocal between them
+        monic = {times(monomial, inverse): c / scale for monomial, c in polynomial.items()}
         ((monomial, _),) = self._generator(("reciprocal", self._key(monic))).items()
         self._reciprocals.setdefault(monomial[0][0], monic)
-        return {monomial: 1 / scale}
+        return {times(monomial, inverse): 1 / scale}
 
     def _cleared(self, polynomial: Polynomial, generator: int) -> Polynomial:
         """``polynomial`` times D to the highest power of ``generator`` = 1/D it holds."""
@@ -200,46 +183,68 @@ class NormalForm:
         return total
 
     def _reduced(self, polynomial: Polynomial) -> Polynomial:
-        """``polynomial`` with every square of a root of a rational replaced by it."""
+        """``polynomial`` with every q-th power of a root replaced by what it is a root of."""
         if not self._roots:
             return polynomial
         total: Polynomial = {}
         for monomial, coefficient in polynomial.items():
-            value, kept = coefficient, []
-            for generator, power in monomial:
-                if generator in self._roots:
-                    value *= self._roots[generator] ** (power // 2)
-                    power %= 2
-                if power:
-                    kept.append((generator, power))
-            _accumulate(total, tuple(kept), value)
+            value, powers = coefficient, dict(monomial)
+            for root in sorted(self._roots, reverse=True):
+                degree, scale, base = self._roots[root]
+                whole, rest = divmod(powers.pop(root, 0), degree)
+                if rest:
+                    powers[root] = rest
+                value *= scale**whole
+                for generator, power in base:
+                    powers[generator] = powers.get(generator, 0) + power * whole
+            kept = tuple(sorted((g, power) for g, power in powers.items() if power))
+            accumulate(total, kept, value)
         return total
 
     def _exponential(self, exponent: Polynomial) -> Polynomial:
         """exp(exponent) as a product of powers of exponential generators.
 
-        Exponents are split by their reciprocal part and, within a part, written as integer
-        combinations of exponents named before, so that exp(a + b) = exp(a) exp(b) is seen.
+        Exponents are split by their reciprocal part and, within a part, written as rational
+        combinations of exponents named before, so that exp(a + b) = exp(a) exp(b) is seen;
+        fractions of them become roots.  exp(k log a), k an integer, is a^k.
         """
+        product: Polynomial = {ONE: Fraction(1)}
         parts: dict[Monomial, Polynomial] = {}
         for monomial, coefficient in self._reduced(exponent).items():
+            if self._is_logarithm(monomial) and coefficient.denominator == 1:
+                base, power = self._logarithms[monomial[0][0]], int(coefficient)
+                product = self._product(product, self._to_integer(base, power))
+                continue
             part = tuple(pair for pair in monomial if pair[0] in self._reciprocals)
             rest = tuple(pair for pair in monomial if pair[0] not in self._reciprocals)
             parts.setdefault(part, {})[rest] = coefficient
         for part in [p for p in parts if len(p) == 1 and p[0][1] == 1]:
             whole, remainder = self._divided(parts.pop(part), self._reciprocals[part[0][0]])
-            parts[_ONE] = self._sum((parts.get(_ONE, {}), whole))
+            parts[ONE] = self._sum((parts.get(ONE, {}), whole))
             parts[part] = remainder
-        product: Polynomial = {_ONE: Fraction(1)}
         for part, vector in parts.items():
             if not vector:
                 continue
-            span = self._exponentials.setdefault(part, _Span())
-            for index, power in span.coordinates(vector).items():
-                ((monomial, _),) = self._generator(("exp", part, index)).items()
-                factor: Polynomial = {((monomial[0][0], power),): Fraction(1)}
-                product = self._product(product, factor)
+            span = self._exponentials.setdefault(part, Span())
+            for index, coordinate in span.coordinates(vector).items():
+                name: tuple[object, ...] = ("exp", part, index)
+                if coordinate.denominator > 1:
+                    name = self._exponential_root(name, coordinate.denominator)
+                product = self._product(product, self._raised(name, coordinate.numerator))
         return product
+
+    def _raised(self, name: object, power: int) -> Polynomial:
+        """The generator called ``name`` to an integer power that is not zero."""
+        ((((number, _),), _),) = self._generator(name).items()
+        return {((number, power),): Fraction(1)}
+
+    def _exponential_root(self, name: object, degree: int) -> tuple[object, ...]:
+        """The name of the root of that degree of an exponential generator."""
+        ((base, _),) = self._generator(name).items()
+        root = ("root", degree, name)
+        ((((number, _),), _),) = self._generator(root).items()
+        self._roots[number] = (degree, Fraction(1), base)
+        return root
 
     def _divided(
         self, polynomial: Polynomial, divisor: Polynomial
@@ -261,38 +266,3 @@ class NormalForm:
             remainder = self._sum((polynomial, {m: -c for m, c in back.items()}))
             return quotient, remainder
         return {}, polynomial
-
-
-class _Span:
-    """Vectors over the rationals, each new one written in those before it."""
-
-    def __init__(self) -> None:
-        self._echelon: list[tuple[Monomial, Polynomial, dict[int, Fraction]]] = []
-        """(pivot, row, the row as a combination of the basis vectors)."""
-        self._size = 0
-
-    def coordinates(self, vector: Polynomial) -> dict[int, int]:
-        """``vector`` as an integer combination of basis vectors, index -> coefficient.
-
-        A vector outside the span, or with fractional coefficients in it, becomes a basis
-        vector itself (in the second case the basis is dependent: sound, but incomplete).
-        """
-        rest = dict(vector)
-        combination: dict[int, Fraction] = {}
-        for pivot, row, meaning in self._echelon:
-            factor = rest.get(pivot, Fraction(0)) / row[pivot]
-            if not factor:
-                continue
-            for monomial, coefficient in row.items():
-                _accumulate(rest, monomial, -factor * coefficient)
-            for index, coefficient in meaning.items():
-                combination[index] = combination.get(index, Fraction(0)) + factor * coefficient
-        if not rest and all(c.denominator == 1 for c in combination.values()):
-            return {index: int(c) for index, c in combination.items() if c}
-        index = self._size
-        self._size += 1
-        if rest:
-            meaning = {i: -c for i, c in combination.items()}
-            meaning[index] = Fraction(1)
-            self._echelon.append((min(rest), rest, meaning))
-        return {index: 1}

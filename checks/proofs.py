@@ -133,8 +133,8 @@ def _distance(entries: tuple[sp.Expr, ...], values: dict[sp.Symbol, sp.Rational]
     for entry in entries:
         try:
             interval = evaluate(entry)
-        except (ZeroDivisionError, ValueError):
-            continue  # the entry is not defined at this point
+        except (ZeroDivisionError, ValueError, Unsupported):
+            continue  # the entry is not defined at this point, or cannot be evaluated
         low, high = float(interval.a), float(interval.b)
         if low > _CLEAR:
             best = max(best, low)
@@ -162,6 +162,8 @@ class _Intervals:
     def _evaluated(self, expression: sp.Expr) -> Any:
         if isinstance(expression, sp.Rational):
             return self._exact(expression)
+        if expression is sp.E:
+            return self._context.exp(self._context.mpf(1))
         arguments = [self(a) for a in expression.args]
         if isinstance(expression, (sp.Add, sp.Mul)):
             total = arguments[0]
