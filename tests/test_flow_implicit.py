@@ -1,0 +1,250 @@
+"""The late stepper: what its solve satisfies, its order, degenerate data, extreme sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from checks.flow import implicit
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
+from checks.flow.reference import radau
+from tests.flow_fixture import best_margin
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def problem(
+    seed: int, rows: int, d: int, log_norm: float, model: str = "diagonal", batch: int = 3
+) -> tuple[Geometry, Tensor, Tensor, Tensor]:
+    """Geometry, state, kappa and mask of separable rows at weights of size e^log_norm.
+
+    Rows have a component of at least 0.3 along a random direction w; the weights are along w,
+    so that all margins are positive and of the size of the weights.
+    """
+    rng = np.random.default_rng([seed, rows, d])
+    w = rng.normal(size=(batch, 1, d))
+    a = rng.normal(size=(batch, rows, d))
+    along = (a * w).sum(-1, keepdims=True) / np.linalg.norm(w, axis=-1, keepdims=True)
+    a += (np.abs(along) - along + 0.3) * w / np.linalg.norm(w, axis=-1, keepdims=True)
+    delta, query = torch.tensor(a), torch.ones((batch, rows, d), dtype=torch.float64)
+    kappa = torch.tensor(rng.normal(size=(batch, rows)))
+    mask = torch.ones((batch, rows), dtype=torch.bool)
+    data = Rows(delta, query)
+    weights = torch.tensor(w[:, 0])
+    if model == "diagonal":
+        invariant = torch.tensor(rng.uniform(0.05, 1.0, size=(batch, d)))
+        geometry = DiagonalGeometry.of(data, 1 + invariant, 1 - invariant)
+        # beta_j = (a^2 e^u - b^2 e^-u)/2 = w_j e^log_norm up to the decaying half.
+        lead = torch.log(weights.abs()) + log_norm + np.log(2)
+        sign = torch.sign(weights)
+        other = torch.where(sign > 0, geometry.log_plus, geometry.log_minus)
+        return geometry, sign * (lead - other), kappa, mask
+    base = weights * np.exp(log_norm)
+    combined = CombinedGeometry(data, base)
+    return combined, combined.initial(), kappa, mask
+
+
+def uniform(mask: Tensor) -> Tensor:
+    return mask.double() / mask.sum(-1, keepdim=True)
+
+
+def residual(
+    geometry: Geometry, solve: implicit.Solve, rho: Tensor, kappa: Tensor, mask: Tensor
+) -> Tensor:
+    """Largest |m^ + eps (ln p - kappa) - mu| over weights above ``SMALL``; mu = <p, .>."""
+    eps = torch.exp(-rho).clamp_min(implicit.EPS_FLOOR).unsqueeze(-1)
+    p = solve.p
+    force = geometry.scaled_margins(solve.state, rho) + eps * (
+        torch.log(p.clamp_min(1e-300)) - kappa
+    )
+    force = torch.where(mask, force, 0.0)
+    off = (force - (p * force).sum(-1, keepdim=True)).abs()
+    return torch.where(p > implicit.SMALL, off, 0.0).amax(-1)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 12),
+    d=st.integers(1, 6),
+    log_norm=st.sampled_from([4.0, 12.0, 40.0, 400.0]),
+    step=st.sampled_from([1e-3, 0.1, 1.0]),
+    model=st.sampled_from(["diagonal", "combined"]),
+)
+def test_the_solve_is_optimal_and_in_the_simplex(
+    seed: int, rows: int, d: int, log_norm: float, step: float, model: str
+) -> None:
+    """More rows than coordinates included (R > d), and one row alone."""
+    geometry, y, kappa, mask = problem(seed, rows, d, log_norm, model)
+    h = torch.full((3,), step, dtype=torch.float64)
+    if model == "combined":
+        assume(log_norm < 350)  # the square of a norm beyond e^350 is no float64
+        h = h * torch.exp(geometry.log_size(y))  # the size grows like tau: keep shares alike
+    p0 = uniform(mask)
+    solve = implicit.implicit_step(geometry, y, p0, h, kappa, mask)
+    assert solve.converged.all()
+    assert (solve.p >= 0).all()
+    # A sum of R terms divided by itself.
+    assert float((solve.p.sum(-1) - 1).abs().max()) <= (rows + 1) * EPS
+    rho = geometry.log_size(geometry.advance(y, p0, h))
+    off = residual(geometry, solve, rho, kappa, mask)
+    # Newton stops at changes of 1e-9 of p, and next quadratically below; margins of scaled
+    # size 1 (largest row 1e2) carry d roundings of the state's u, itself up to log_norm.
+    largest = geometry.scaled_margins(solve.state, rho).abs().amax(-1)
+    noise = 64 * EPS * (largest + 1) * (abs(log_norm) + d)
+    assert (off <= 1e-9 * torch.exp(-rho) + noise).all()
+
+
+def test_the_residual_sees_a_wrong_solution() -> None:
+    """Negative control: weights a thousandth away from the solution are not optimal."""
+    geometry, y, kappa, mask = problem(3, 6, 4, 12.0)
+    h = torch.full((3,), 0.1, dtype=torch.float64)
+    solve = implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask)
+    rho = geometry.log_size(geometry.advance(y, uniform(mask), h))
+    good = residual(geometry, solve, rho, kappa, mask)
+    p = solve.p + 1e-3 * (uniform(mask) - solve.p)
+    wrong = replace(solve, p=p, state=geometry.advance(y, p, h))
+    assert (residual(geometry, wrong, rho, kappa, mask) > 1e4 * good).all()
+
+
+def late_field(
+    geometry: Geometry, kappa: Tensor, mask: Tensor, row: int, y: np.ndarray
+) -> np.ndarray:
+    """The late vector field with p by its closed form, for an explicit reference."""
+    at = torch.tensor([row])
+    state, one = torch.tensor(y)[None], geometry.select(at)
+    logits = torch.where(mask[at], kappa[at] - one.margins(state), -torch.inf)
+    return one.velocity(state, torch.softmax(logits, -1))[0].numpy()
+
+
+@pytest.mark.parametrize("model", ["diagonal", "combined"])
+def test_measured_orders_are_1_and_2(model: str) -> None:
+    """At norm e^2 .. e^3, where p still has a closed form, against scipy's Radau."""
+    geometry, y0, kappa, mask = problem(11, 5, 4, 2.0, model, batch=6)
+    span = 0.5
+    fields = [partial(late_field, geometry, kappa, mask, row) for row in range(6)]
+    exact = [radau(field, y0[row].numpy(), span) for row, field in enumerate(fields)]
+    truth = torch.tensor(np.stack(exact))
+    p0 = torch.softmax(torch.where(mask, kappa - geometry.margins(y0), -torch.inf), -1)
+    simple, extrapolated = [], []
+    for steps in (32, 64, 128):
+        h = torch.full((6,), span / steps, dtype=torch.float64)
+        y, p, z, q = y0, p0, y0, p0
+        for _ in range(steps):
+            single = implicit.implicit_step(geometry, y, p, h, kappa, mask)
+            double = implicit.double_step(geometry, z, q, h, kappa, mask)
+            assert (single.converged & double.converged).all()
+            y, p, z, q = single.state, single.p, double.state, double.p
+        simple.append(geometry.distance(y, truth).numpy())
+        extrapolated.append(geometry.distance(z, truth).numpy())
+    first = np.log2(np.array(simple)[:-1] / np.array(simple)[1:])
+    second = np.log2(np.array(extrapolated)[:-1] / np.array(extrapolated)[1:])
+    assert ((np.median(first, axis=1) > 0.9) & (np.median(first, axis=1) < 1.1)).all()
+    # Order 2 in the limit; the stiff start-up costs single rows a part of it.
+    assert ((np.median(second, axis=1) > 1.7) & (np.median(second, axis=1) < 2.3)).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_warm_start_does_not_matter(seed: int) -> None:
+    geometry, y, kappa, mask = problem(seed, 6, 4, 12.0)
+    h = torch.full((3,), 0.2, dtype=torch.float64)
+    rng = np.random.default_rng(seed)
+    cold = implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask)
+    warm = implicit.implicit_step(geometry, y, cold.p, h, kappa, mask)
+    lopsided = torch.tensor(rng.dirichlet(np.full(6, 0.05), size=3))
+    other = implicit.implicit_step(geometry, y, lopsided, h, kappa, mask)
+    assert (cold.converged & warm.converged & other.converged).all()
+    # Newton's last change is below 1e-9 of p; where p is not unique its image still is.
+    for solve in (warm, other):
+        assert float((solve.state - cold.state).abs().max()) <= 1e-8
+
+
+@pytest.mark.parametrize("model", ["diagonal", "combined"])
+def test_duplicate_rows_share_their_weight(model: str) -> None:
+    """Two equal rows: singular without the entropy; the state is that of the single row."""
+    geometry, y, kappa, mask = problem(5, 4, 4, 12.0, model)
+    h = torch.full((3,), 0.1, dtype=torch.float64)
+    if model == "combined":
+        h = h * torch.exp(geometry.log_size(y))
+    alone = implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask)
+    twice = torch.tensor([0, 1, 2, 3, 3])
+    if isinstance(geometry, DiagonalGeometry):
+        double: Geometry = replace(geometry, rows=geometry.rows[:, twice])
+        z = y
+    else:
+        assert isinstance(geometry, CombinedGeometry)
+        rows = Rows(geometry.rows.delta[:, twice], geometry.rows.query[:, twice])
+        double, z = CombinedGeometry(rows, geometry.base), y[:, twice]
+    # ln 2 less entropy each: the pair then weighs what the row weighed.
+    shared = kappa[:, twice] - torch.tensor([0, 0, 0, 1, 1]) * np.log(2)
+    both = implicit.implicit_step(double, z, uniform(mask[:, twice]), h, shared, mask[:, twice])
+    assert (both.converged & alone.converged).all()
+    assert float((both.p[:, 3] - both.p[:, 4]).abs().max()) <= 1e-8
+    merged = torch.cat((both.p[:, :3], both.p[:, 3:].sum(-1, keepdim=True)), -1)
+    assert float((merged - alone.p).abs().max()) <= 1e-8
+
+
+@pytest.mark.parametrize("model", ["diagonal", "combined"])
+def test_one_row_takes_all_the_weight(model: str) -> None:
+    geometry, y, kappa, mask = problem(9, 1, 1, 5.0, model)
+    h = torch.full((3,), 0.3, dtype=torch.float64)
+    double = implicit.double_step(geometry, y, uniform(mask), h, kappa, mask)
+    assert double.converged.all()
+    assert (double.p == 1).all()
+    assert float(double.error.max()) <= 16 * EPS * 5
+
+
+@pytest.mark.parametrize("log_norm", [700.0, 1000.0, 3000.0])
+def test_sizes_beyond_float64(log_norm: float) -> None:
+    """Margins of e^1000: the entropy weight at its floor, no NaN, an honest certificate.
+
+    Leaps of 30 e-folds are proximal steps of the SVM itself: p comes to its dual optimum,
+    known from scipy's linear programme.
+    """
+    geometry, y, kappa, mask = problem(2, 8, 5, log_norm)
+    assert isinstance(geometry, DiagonalGeometry)
+    p = uniform(mask)
+    for _ in range(100):
+        h = 15.0 / geometry.dual_norm(p)
+        solve = implicit.implicit_step(geometry, y, p, h, kappa, mask)
+        assert solve.converged.all()
+        assert torch.isfinite(solve.state).all()
+        assert torch.isfinite(solve.p).all()
+        y, p = solve.state, solve.p
+    bound = geometry.dual_norm(p)
+    for row in range(3):
+        gamma = best_margin(geometry.rows[row].numpy(), "l1")
+        assert gamma <= float(bound[row]) * (1 + 1e-9)  # HiGHS answers to 1e-9
+        if log_norm <= 1000:
+            # 3,000 e-folds of growth leave a start of 1,000 less than a third to say (it began
+            # at 2.7 gamma).
+            assert float(bound[row]) <= 1.3 * gamma
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e300])
+def test_rows_that_fail_are_flagged_and_leave_their_neighbours_alone(poison: float) -> None:
+    geometry, y, kappa, mask = problem(4, 6, 4, 12.0, batch=5)
+    assert isinstance(geometry, DiagonalGeometry)
+    h = torch.full((5,), 0.1, dtype=torch.float64)
+    clean = implicit.double_step(geometry, y, uniform(mask), h, kappa, mask)
+    rows = geometry.rows.clone()
+    rows[2] = rows[2] * poison
+    dirty = implicit.double_step(replace(geometry, rows=rows), y, uniform(mask), h, kappa, mask)
+    assert clean.converged.all()
+    assert not dirty.converged[2]
+    others = torch.tensor([0, 1, 3, 4])
+    for name in ("state", "fine", "p", "mean_p", "error", "converged"):
+        assert torch.equal(getattr(dirty, name)[others], getattr(clean, name)[others]), name
+
+
+def test_too_few_iterations_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry, y, kappa, mask = problem(4, 6, 4, 12.0)
+    h = torch.full((3,), 0.1, dtype=torch.float64)
+    monkeypatch.setattr(implicit, "NEWTON_LIMIT", 2)
+    assert not implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask).converged.any()
