@@ -8,6 +8,7 @@ and all are total, so that any bytes of the right length mean something.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from statistics import NormalDist
 
@@ -28,7 +29,7 @@ class Blob:
 
         Raises ValueError where the bytes run out.
         """
-        size = int(np.prod(shape, dtype=np.int64)) * width
+        size = math.prod(shape) * width
         start, self.position = self.position, self.position + size
         if self._data is None:
             return np.zeros(shape, dtype=np.int64)
