@@ -42,7 +42,7 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
     separating: a non-optimal separating direction, so large that sum_i (e^-gamma-bar_i -
         e^-gamma_io) is below what any one sample would have to contribute at its second-best
         score: as the loss descends, no sample ever falls back to it, so lambda >= 0 for ever.
-    small: |k|, |q| of 1e-3 .. 1e-1.  random: of order 1.
+    small: max(|k|, |q|) of 1e-3 .. 1e-1.  random: of order 1.
     trapped: - witness of a trap, large: every sample starts on a non-optimal token.
     frozen: separating, with k_j = +-q_j at one coordinate or more (in a contrary problem at
         the contrary one, with the sign that the optimum does not want).
@@ -164,7 +164,7 @@ def _split(blob: Blob, beta: Array) -> tuple[Array, Array]:
 
 
 def _small(blob: Blob, dim: int) -> tuple[Array, Array]:
-    """|k| of 1e-3 .. 1e-1, |q| = |k| 2^(+-1/4 .. +-2) kept below 1e-1: c_j > 0.1 max(k, q)^2."""
+    """The larger of |k|, |q| is 1e-3 .. 1e-1, the other 2^(-1/4 .. -2) of it: c_j > 0.14 max^2."""
     large = 10.0 ** (-1.0 - 2.0 * blob.words(dim) / 255.0)
     words = blob.words(dim)
     ratio = 2.0 ** -(0.25 + 1.75 * (words >> 3) / 31.0)
