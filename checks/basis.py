@@ -30,15 +30,16 @@ class L1Basis:
     support: tuple[Half, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExactOptimum:
-    """A proved optimum: primal and multipliers as rationals, one denominator each.
+    """A proved optimum.
 
-    ``square``: the optimum (l1) or its square (l2, frobenius).
+    primal (d,) or (d, d) and multipliers (R,): the exact ones, each entry rounded once.
+    value: the optimum (l1) or its square (l2, frobenius), exactly.
     """
 
-    primal: dict[int, Fraction]
-    multipliers: dict[int, Fraction]
+    primal: Array
+    multipliers: Array
     value: Fraction
     unique: Uniqueness
 
@@ -112,11 +113,19 @@ def prove_l1(rows: Array, halves: Sequence[Half], basis: L1Basis) -> ExactOptimu
     tight = [r for r, x in enumerate(slack) if x == 0 and r not in at]
     stuck = [i for i, x in enumerate(b) if x == 0]
     return ExactOptimum(
-        {j: Fraction(unit * x, beta_den) for j, x in zip(columns, b, strict=True)},
-        {r: Fraction(unit * x, lam_den) for r, x in zip(at, weights, strict=True)},
+        _spread(rows.shape[1], columns, [unit * x for x in b], beta_den),
+        _spread(len(ints), at, [unit * x for x in weights], lam_den),
         value,
         _unique_l1(ints, basis, free, loose, tight, stuck),
     )
+
+
+def _spread(size: int, places: Sequence[int], numerators: Sequence[int], den: int) -> Array:
+    """(size,) zeros but for numerators/den, correctly rounded, at ``places``."""
+    spread = np.zeros(size)
+    for place, numerator in zip(places, numerators, strict=True):
+        spread[place] = numerator / den
+    return spread
 
 
 def _unique_l1(
@@ -164,7 +173,7 @@ def _unique_l1(
     return "disproved" if reached > 0 else "proved"
 
 
-def _gram(constraints: Constraints, some: Sequence[int], full: bool) -> tuple[IntMatrix, int]:
+def exact_gram(constraints: Constraints, some: Sequence[int], full: bool) -> tuple[IntMatrix, int]:
     """(rows of <G_r, G_s> for all r, s in ``some``) as integers times 2**-shift, exactly."""
     if not full:
         ints, shift = integers(constraints.rows)
@@ -186,7 +195,7 @@ def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> Ex
     every margin K lambda >= 1; then sum(lambda) is the square of the optimum.  The optimum of a
     strictly convex norm is always unique.  ``primal`` is left empty: W = G(lambda).
     """
-    gram, shift = _gram(constraints, support, full)
+    gram, shift = exact_gram(constraints, support, full)
     lam, den = solve([gram[s] for s in support], [[1] for _ in support])
     weights = [row[0] for row in lam]
     if not weights or min(weights) < 0:
@@ -194,8 +203,30 @@ def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> Ex
     if min(dot(row, weights) for row in gram) < den:
         raise ExactFailure("a margin is below 1")
     unit = 1 << shift
-    multipliers = {s: Fraction(unit * x, den) for s, x in zip(support, weights, strict=True)}
-    return ExactOptimum({}, multipliers, Fraction(unit * sum(weights), den), "proved")
+    return ExactOptimum(
+        _combined(constraints, support, weights, den, full),
+        _spread(len(gram), support, [unit * x for x in weights], den),
+        Fraction(unit * sum(weights), den),
+        "proved",
+    )
+
+
+def _combined(
+    constraints: Constraints, support: Sequence[int], weights: list[int], den: int, full: bool
+) -> Array:
+    """W = G(lambda) of ``prove_l2``, lambda = weights/den * 2**shift, each entry rounded once."""
+    at = list(support)
+    if not full:
+        left, shift = integers(constraints.rows)
+        sums = [dot(weights, [left[r][j] for r in at]) for j in range(len(left[0]))]
+        return np.array([(x << shift) / den for x in sums], dtype=np.float64)
+    left, left_shift = integers(constraints.delta)
+    right, right_shift = integers(constraints.query)
+    shift = left_shift + right_shift
+    pulled = [[w * x for x in right[r]] for w, r in zip(weights, at, strict=True)]
+    columns = list(zip(*pulled, strict=True))
+    rows = list(zip(*(left[r] for r in at), strict=True))
+    return np.array([[(dot(a, b) << shift) / den for b in columns] for a in rows])
 
 
 def exact_columns(constraints: Constraints, some: Sequence[int], full: bool) -> IntMatrix:

@@ -122,17 +122,19 @@ def float_above(value: Fraction) -> float:
     return -float_below(-value)
 
 
+def _root(value: Fraction) -> tuple[Fraction, Fraction]:
+    """Rationals around sqrt(value), relatively 2**-80 apart; value >= 0."""
+    excess = value.denominator.bit_length() - value.numerator.bit_length()
+    places = max(0, 160 + excess) // 2
+    whole = math.isqrt((value.numerator << (2 * places)) // value.denominator)
+    return Fraction(whole, 1 << places), Fraction(whole + 1, 1 << places)
+
+
 def root_below(value: Fraction) -> float:
     """A float64 <= sqrt(value), within two ulps; value >= 0."""
-    near = math.sqrt(value.numerator / value.denominator)
-    while Fraction(near) ** 2 > value:
-        near = math.nextafter(near, -math.inf)
-    return near
+    return float_below(_root(value)[0])
 
 
 def root_above(value: Fraction) -> float:
     """A float64 >= sqrt(value), within two ulps; value >= 0."""
-    near = math.sqrt(value.numerator / value.denominator)
-    while Fraction(near) ** 2 < value:
-        near = math.nextafter(near, math.inf)
-    return near
+    return float_above(_root(value)[1])

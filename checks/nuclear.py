@@ -17,8 +17,8 @@ from scipy.linalg import lstsq
 from checks.certificates import Interval, OracleFailure, certify
 from checks.problems import Array, Constraints
 from checks.rounding import margins, svd
-from checks.separability import separability
-from checks.svm import WIDEST, NotSeparable, SvmSolution
+from checks.separability import NotSeparable, separability
+from checks.solutions import WIDEST, SvmSolution
 
 NEWTON_STEPS = 12
 """Newton on the factored optimality system converges quadratically: from the solver's 1e-8 two
@@ -153,8 +153,8 @@ def _ranks(weights: Array, push: Array) -> list[int]:
 def solve_nuclear(constraints: Constraints) -> SvmSolution:
     """The nuclear-norm SVM with a rigorous interval; unique is always "undetermined".
 
-    Raises :class:`~checks.svm.NotSeparable` with a proof, or OracleFailure (no proposal, or an
-    interval wider than ``WIDEST``).
+    Raises :class:`~checks.separability.NotSeparable` with a proof, or OracleFailure (no
+    proposal, or an interval wider than ``WIDEST``).
     """
     answer = separability(constraints, full=True)
     if answer.answer == "non-separable":

@@ -27,7 +27,7 @@ from checks.rounding import (
     svd,
     up,
 )
-from checks.svm import SvmSolution
+from checks.solutions import SvmSolution
 
 BALL_EPS = 1e-6
 """Below this eps the ball argument alone is used: its radius sqrt(2 eps) costs at most 0.15 % of

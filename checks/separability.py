@@ -7,20 +7,22 @@ integers.  Where neither proof is found the answer is "undecided", never a guess
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NoReturn
 
 import numpy as np
 from scipy.optimize import nnls
 
-from checks.basis import Half, halves_of, l1_tableau, prove_farkas
+from checks.active_set import MAX_ROWS, decide
+from checks.basis import exact_gram, halves_of, l1_tableau, prove_farkas, prove_l2
+from checks.certificates import OracleFailure
 from checks.problems import Array, Constraints
-from checks.rounding import gradient, least_margin
+from checks.rounding import FULL, Norm, gradient, least_margin
 
 Answer = Literal["separable", "non-separable", "undecided"]
 
 EXACT_ENTRIES = 4096
-"""Largest R * d (R * R where W is full) for which integer pivoting is tried: about a second."""
+"""Largest R * d for which integer pivoting is tried: about a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,15 @@ class Separability:
     witness: Array | None = None
     farkas: Array | None = None
     integers: tuple[int, ...] | None = None
+
+
+class NotSeparable(OracleFailure):
+    """No direction has all margins positive (proved: ``separability`` holds the Farkas vector,
+    or, where signs are frozen, integers y >= 0 that push no allowed half-line)."""
+
+    def __init__(self, norm: Norm, proof: Separability) -> None:
+        super().__init__(f"{norm}: the constraints are not separable")
+        self.separability = proof
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,69 +97,88 @@ def _proved_witness(constraints: Constraints, weights: Array) -> Separability | 
     return None
 
 
-def _farkas(constraints: Constraints, vector: dict[int, int]) -> Separability:
+def farkas_answer(constraints: Constraints, vector: dict[int, int]) -> Separability:
+    """The answer "non-separable", proved by integers ``vector`` (row -> y_r >= 0)."""
     integers = tuple(vector.get(r, 0) for r in range(len(constraints)))
     total = sum(integers)
     image = np.array([y / total for y in integers], dtype=np.float64)
     return Separability("non-separable", farkas=image, integers=integers)
 
 
+def unit_rows(constraints: Constraints) -> Constraints:
+    """Each delta_r and z_r divided by its own power of two: sizes in [1/2, 1), exactly.
+
+    Separability does not change, multipliers do (the margin problems would change).
+    """
+
+    def scaled(vectors: Array) -> Array:
+        exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True))[1]
+        return np.asarray(np.ldexp(vectors, -exponents))
+
+    return replace(constraints, delta=scaled(constraints.delta), query=scaled(constraints.query))
+
+
 def separability(constraints: Constraints, full: bool) -> Separability:
     """Decide whether some beta (d,) (full: W (d, d)) has all margins positive.
 
-    Cascade: least-distance problem, its support as a Farkas vector, then (diagonal) the exact
-    simplex method.  Source: S2 ("separable data"); Farkas' lemma.
+    Cascade: least-distance problem, its support as a Farkas vector, then an exact method (the
+    simplex method for beta, the active-set method for W).  Source: S2 ("separable data");
+    Farkas' lemma.
     """
     dim = constraints.delta.shape[1]
     if len(constraints) == 0:
         return Separability("separable", witness=np.zeros((dim, dim) if full else dim))
+    unit = unit_rows(constraints)
     try:
-        guess = least_distance(span_rows(constraints, full)).multipliers
+        guess = least_distance(span_rows(unit, full)).multipliers
     except (RuntimeError, ValueError, np.linalg.LinAlgError):
-        guess = np.zeros(len(constraints))
+        guess = np.zeros(len(constraints))  # no proposal: decide exactly
     if guess.any():
-        found = _proved_witness(constraints, gradient(constraints, guess, full)[0])
+        found = _proved_witness(constraints, gradient(unit, guess, full)[0])
         if found is not None:
             return found
         vector = prove_farkas(constraints, [int(r) for r in np.flatnonzero(guess > 0.0)], full)
         if vector is not None:
-            return _farkas(constraints, vector)
-    return _decide_exactly(constraints, full)
+            return farkas_answer(constraints, vector)
+    return _decide_full(constraints) if full else _decide_diagonal(constraints)
 
 
-def _decide_exactly(constraints: Constraints, full: bool) -> Separability:
-    """The exact simplex method on max sum(y) s.t. |sum_r y_r (G_r)_j| <= 1, if small enough."""
-    rows = constraints.matrices if full else constraints.rows
+def _decide_full(constraints: Constraints) -> Separability:
+    """The exact active-set method on the Gram matrix, if small enough."""
+    count = len(constraints)
+    if count > MAX_ROWS:
+        return Separability("undecided")
+    gram, shift = exact_gram(constraints, range(count), full=True)
+    decided = decide(gram, 1 << shift)
+    if decided.farkas is not None:
+        return farkas_answer(constraints, decided.farkas)
+    optimum = prove_l2(constraints, decided.support, full=True)
+    weights = optimum.primal
+    return _proved_witness(constraints, weights) or Separability("undecided")
+
+
+def _decide_diagonal(constraints: Constraints) -> Separability:
+    """The exact simplex method on max sum(y) s.t. |sum_r y_r a_r|_inf <= 1, if small enough."""
+    rows = constraints.rows
     if rows.size > EXACT_ENTRIES:
         return Separability("undecided")
-    # Full: the products delta_a z_b round, so the rows are a proposal and the Farkas vector is
-    # proved on the exact products below.
     halves = halves_of(rows.shape[1])
     vertex = l1_tableau(rows, halves, exact=True)
     if vertex.status == "unbounded" and vertex.ray is not None:
-        ray = [int(y) for y in vertex.ray]
-        support = [r for r, y in enumerate(ray) if y > 0]
-        if not full:
-            return _farkas(constraints, {r: ray[r] for r in support})
-        vector = prove_farkas(constraints, support, full)
-        return Separability("undecided") if vector is None else _farkas(constraints, vector)
+        return farkas_answer(constraints, {r: int(y) for r, y in enumerate(vertex.ray)})
     if vertex.status == "optimal":
-        weights = _dual_weights(vertex.nonbasic, vertex.costs, vertex.den, len(rows), halves)
-        if full:
-            weights = weights.reshape(constraints.delta.shape[1], -1)
-        found = _proved_witness(constraints, weights)
-        if found is not None:
-            return found
+        weights = np.zeros(rows.shape[1])
+        for variable, cost in zip(vertex.nonbasic, vertex.costs, strict=True):
+            if variable >= len(rows):
+                j, s = halves[variable - len(rows)]
+                weights[j] += s * (cost / vertex.den)
+        return _proved_witness(constraints, weights) or Separability("undecided")
     return Separability("undecided")
 
 
-def _dual_weights(
-    nonbasic: list[int], costs: Array, den: int | float, count: int, halves: list[Half]
-) -> Array:
-    """beta (d,) from the reduced costs of the slacks, each rounded once."""
-    weights = np.zeros(1 + max(j for j, _ in halves), dtype=np.float64)
-    for variable, cost in zip(nonbasic, costs, strict=True):
-        if variable >= count:
-            j, s = halves[variable - count]
-            weights[j] += s * (cost / den)
-    return weights
+def refuse(constraints: Constraints, norm: Norm) -> NoReturn:
+    """Raise :class:`NotSeparable` where that can be proved, OracleFailure otherwise."""
+    answer = separability(constraints, full=norm in FULL)
+    if answer.answer == "non-separable":
+        raise NotSeparable(norm, answer)
+    raise OracleFailure(f"{norm}: no proof of an optimum, nor of non-separability")
