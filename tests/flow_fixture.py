@@ -71,12 +71,16 @@ def rows_of(problem: AttentionProblem, selected: Array, full: bool) -> Array:
 
 
 def best_margin(rows: Array, norm: str) -> float:
-    """gamma* = max of min(rows @ w) over norm(w) <= 1, by scipy; 0 where not separable.
+    """gamma* = max of min(rows @ w) over norm(w) <= 1, by scipy.
+
+    0 where not separable, infinite where there is no row.
 
     l1: a linear programme in (w+, w-, gamma).  l2: the distance of the hull of the rows from
     0, by non-negative least squares (the least-distance reduction of Lawson and Hanson).
     """
     count, d = rows.shape
+    if count == 0:
+        return np.inf
     if norm == "l1":
         upper = np.block([[-rows, rows, np.ones((count, 1))], [np.ones((1, 2 * d)), 0.0]])
         bound = np.append(np.zeros(count), 1.0)
