@@ -18,6 +18,7 @@ import numpy as np
 
 from checks.problems import Array, Constraints
 from checks.rounding import (
+    FULL,
     Norm,
     down,
     dual_norm_above,
@@ -58,10 +59,12 @@ def upper_bound(constraints: Constraints, norm: Norm, primal: Array) -> float:
     """
     if not np.isfinite(primal).all():
         return float("inf")
-    least = least_margin(constraints, primal)
-    if not least > 0.0:
-        return float("inf")
-    return up(norm_above(primal, norm) / least)
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow proves nothing: infinite
+        least = least_margin(constraints, primal)
+        if not least > 0.0:
+            return float("inf")
+        bound = up(norm_above(primal, norm) / least)
+    return bound if bound == bound else float("inf")
 
 
 def lower_bound(
@@ -80,14 +83,16 @@ def lower_bound(
     kept = np.maximum(multipliers, 0.0)
     if not kept.any():
         return 0.0
-    value, error = gradient(constraints, kept, full=norm in ("frobenius", "nuclear"))
-    if halves is None:
-        size = dual_norm_above(value, error, norm)
-    else:
-        size = max((up(s * float(value[j]) + float(error[j])) for j, s in halves), default=0.0)
-    if not size > 0.0:
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow proves nothing: 0
+        value, error = gradient(constraints, kept, full=norm in FULL)
+        if halves is None:
+            size = dual_norm_above(value, error, norm)
+        else:
+            size = max((up(s * float(value[j]) + float(error[j])) for j, s in halves), default=0.0)
+        total = sum_below(kept)
+    if not (0.0 < size < float("inf") and total < float("inf")):
         return 0.0
-    return max(0.0, down(sum_below(kept) / size))
+    return max(0.0, down(total / size))
 
 
 def certify(
@@ -135,7 +140,7 @@ def mixed_bound(
     if not (np.isfinite(multipliers).all() and np.isfinite(part).all()):
         return 0.0
     kept = np.maximum(multipliers, 0.0)
-    value, error = gradient(constraints, kept, full=claimed in ("frobenius", "nuclear"))
+    value, error = gradient(constraints, kept, full=claimed in FULL)
     rest = value - part
     # The subtraction itself rounds, by at most one unit of its result.
     error = error + gamma(1) * np.abs(rest)

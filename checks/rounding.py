@@ -122,6 +122,8 @@ def operator_above(matrix: Array, error: Array) -> float:
     With any computed factors, |G| <= |U| max(s) |V| + |G - U s V^T|_F and
     |U|^2 <= 1 + |U^T U - I|_F: no trust in the singular value routine is needed.
     """
+    if not (np.isfinite(matrix).all() and np.isfinite(error).all()):
+        return math.inf
     u, s, vt = svd(matrix)
     k = len(s)
     product = (u * s) @ vt
@@ -141,6 +143,8 @@ def nuclear_above(matrix: Array) -> float:
     What the factors P = U sqrt(s), Q = V sqrt(s) miss of the matrix counts sqrt(d) times its
     Frobenius norm.
     """
+    if not np.isfinite(matrix).all():
+        return math.inf
     u, s, vt = svd(matrix)
     root = np.sqrt(s)
     left, right = u * root, (vt.T * root).T

@@ -1,0 +1,92 @@
+"""Margin problems for the oracle tests, built from a seed so that every draw is reproducible."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import strategies as st
+
+from checks.problems import Array, Constraints
+
+KINDS = ("gauss", "integer", "nearly infeasible", "row scales", "column scales", "duplicates")
+"""Families that broke solvers when they were compared (research/oracles.md)."""
+
+
+def constraints(delta: object, query: object | None = None) -> Constraints:
+    """Constraints with the given delta (R, d) and query (R, d) (ones, so that rows = delta)."""
+    left = np.asarray(delta, dtype=np.float64)
+    right = np.ones_like(left) if query is None else np.asarray(query, dtype=np.float64)
+    index = np.arange(len(left))
+    return Constraints(left, right, index, np.ones_like(index), np.zeros(len(left)))
+
+
+def _separable(rows: Array, rng: np.random.Generator) -> Array:
+    side = np.sign(rows @ rng.normal(size=rows.shape[1]))
+    return rows * np.where(side == 0.0, 1.0, side)[:, None]
+
+
+def build(kind: str, seed: int, rows: int, dim: int) -> Constraints:
+    """One problem of a family; separable or not, as it falls (Gaussian and integer), or nearly."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    if kind == "integer":
+        return constraints(
+            rng.integers(-3, 4, size=(rows, dim)), rng.integers(-2, 3, size=(rows, dim))
+        )
+    if kind == "nearly infeasible":
+        a, c = rng.normal(size=(2, dim))
+        gap = 10.0 ** -int(rng.integers(1, 13))
+        return constraints(np.vstack([a, -a + gap * c, rng.normal(size=(rows, dim))[: rows // 4]]))
+    delta = _separable(rng.normal(size=(rows, dim)), rng)
+    if kind == "row scales":
+        return constraints(delta * 10.0 ** rng.integers(-8, 9, size=(rows, 1)))
+    if kind == "column scales":
+        return constraints(delta * 10.0 ** rng.integers(-8, 9, size=(1, dim)))
+    if kind == "duplicates":
+        return constraints(np.vstack([delta, delta, 2.0 * delta]))
+    return constraints(delta, np.abs(rng.normal(size=(rows, dim))) + 0.1)
+
+
+def separable_full(seed: int, samples: int, length: int, dim: int) -> Constraints:
+    """n samples, L - 1 constraints each, separable by a full Gaussian W."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    weights, queries = rng.normal(size=(dim, dim)), rng.normal(size=(samples, dim))
+    query = np.repeat(queries, length - 1, axis=0)
+    delta = rng.normal(size=query.shape)
+    delta *= np.sign(((delta @ weights) * query).sum(axis=1))[:, None]
+    sample = np.repeat(np.arange(samples), length - 1)
+    token = np.tile(np.arange(1, length), samples)
+    return Constraints(delta, query, sample, token, np.zeros(len(sample)))
+
+
+def problems(max_rows: int = 9, max_dim: int = 5) -> st.SearchStrategy[Constraints]:
+    """Hypothesis strategy over all families."""
+    return st.builds(
+        build,
+        kind=st.sampled_from(KINDS),
+        seed=st.integers(0, 2**32 - 1),
+        rows=st.integers(1, max_rows),
+        dim=st.integers(1, max_dim),
+    )
+
+
+def exact_margins(problem: Constraints, weights: Array) -> list[Fraction]:
+    """The margins of the float64 data as rationals, by a route that shares nothing with checks:
+    diagonal margins from the rounded rows, full ones from delta and query."""
+    if weights.ndim == 1:
+        return [
+            sum((Fraction(a) * Fraction(b) for a, b in zip(row, weights, strict=True)), Fraction(0))
+            for row in (problem.delta * problem.query).tolist()
+        ]
+    table = [[Fraction(x) for x in row] for row in weights.tolist()]
+    return [
+        sum(
+            (
+                Fraction(a) * entry * Fraction(b)
+                for a, row in zip(left, table, strict=True)
+                for b, entry in zip(right, row, strict=True)
+            ),
+            Fraction(0),
+        )
+        for left, right in zip(problem.delta.tolist(), problem.query.tolist(), strict=True)
+    ]
