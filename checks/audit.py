@@ -167,6 +167,8 @@ def _numbers(value: Any) -> Any:
     """Nested lists with hexadecimal strings turned into floats; all must be finite."""
     if isinstance(value, (list, tuple)):
         return [_numbers(v) for v in value]
+    if isinstance(value, str) and "0x" not in value:  # fromhex would read "10" as 16
+        raise BadCase(f"{value!r} is not a hexadecimal float")
     number = float.fromhex(value) if isinstance(value, str) else float(value)
     if not math.isfinite(number):
         raise BadCase("a number is not finite")
@@ -270,6 +272,8 @@ def gap_of(lower: float, upper: float) -> float:
 
 def _realisable(problem: dict[str, Any]) -> bool:
     """Do labels, head and tokens give the scores, within the rounding of a float64 dot product?"""
+    if not len(problem["labels"]) == len(problem["tokens"]) == len(problem["scores"]):
+        raise BadCase("labels, tokens and scores differ in length")
     head = [Fraction(v) for v in problem["head"]]
     for y, rows, scores in zip(
         problem["labels"], problem["tokens"], problem["scores"], strict=True
@@ -286,7 +290,8 @@ def _realisable(problem: dict[str, Any]) -> bool:
 def audit_case(record: dict[str, Any]) -> tuple[bool, str]:
     """(stands, why) for the record of a case file (schema 1); raises BadCase if unreadable.
 
-    The certificate stands iff the scores are realisable and the gap recomputed from raw tokens,
+    The certificate stands iff the scores are realisable, the selected tokens are the optimal
+    ones (claims named "selection..." excepted), and the gap recomputed from raw tokens,
     1 - lower/upper, is at most the claimed one.
     """
     try:
@@ -294,7 +299,7 @@ def audit_case(record: dict[str, Any]) -> tuple[bool, str]:
             raise BadCase(f"schema {record['schema']!r} is not 1")
         names = ("tokens", "queries", "labels", "head", "scores")
         problem = {name: _numbers(record["problem"][name]) for name in names}
-        proof = record["certificate"]
+        proof, claim = record["certificate"], str(record["claim"])
         primal = None if proof.get("primal") is None else _numbers(proof["primal"])
         factors = None if proof.get("factors") is None else _numbers(proof["factors"])
         dual = [(p["sample"], p["token"], _numbers(p["weight"])) for p in proof["dual"]]
@@ -307,6 +312,9 @@ def audit_case(record: dict[str, Any]) -> tuple[bool, str]:
         raise BadCase(f"not a case file: {error!r}") from error
     data = (problem["tokens"], problem["queries"], problem["scores"])
     lower, upper = gap_from_raw(*data, selected, primal, dual, norm, factors)
+    scores = zip(problem["scores"], selected, strict=True)
+    if any(row[a] < max(row) for row, a in scores) and not claim.startswith("selection"):
+        return False, f"{claim} is about the optimal tokens, the certificate is not"
     gap = gap_of(lower, upper) if upper > 0.0 else math.inf
     numbers = f"margin >= {lower:.17g}, bound <= {upper:.17g}, gap <= {gap:.3g}"
     verdict = "within" if gap <= claimed else "NOT within"

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from checks.problems import Array, Constraints
 
-KINDS = ("gauss", "integer", "nearly infeasible", "row scales", "column scales", "duplicates")
+KINDS = (
+    "gauss",
+    "unsigned",
+    "integer",
+    "nearly infeasible",
+    "row scales",
+    "column scales",
+    "duplicates",
+)
 """Families that broke solvers when they were compared (research/oracles.md)."""
 
 
@@ -27,7 +35,8 @@ def _separable(rows: Array, rng: np.random.Generator) -> Array:
 
 
 def build(kind: str, seed: int, rows: int, dim: int) -> Constraints:
-    """One problem of a family; separable or not, as it falls (Gaussian and integer), or nearly."""
+    """One problem of a family; separable but for "unsigned", "integer" (either way) and
+    "nearly infeasible" (either way, narrowly)."""
     rng = np.random.default_rng(np.random.Philox(seed))
     if kind == "integer":
         return constraints(
@@ -37,6 +46,8 @@ def build(kind: str, seed: int, rows: int, dim: int) -> Constraints:
         a, c = rng.normal(size=(2, dim))
         gap = 10.0 ** -int(rng.integers(1, 13))
         return constraints(np.vstack([a, -a + gap * c, rng.normal(size=(rows, dim))[: rows // 4]]))
+    if kind == "unsigned":
+        return constraints(rng.normal(size=(rows, dim)), rng.normal(size=(rows, dim)))
     delta = _separable(rng.normal(size=(rows, dim)), rng)
     if kind == "row scales":
         return constraints(delta * 10.0 ** rng.integers(-8, 9, size=(rows, 1)))
@@ -44,7 +55,8 @@ def build(kind: str, seed: int, rows: int, dim: int) -> Constraints:
         return constraints(delta * 10.0 ** rng.integers(-8, 9, size=(1, dim)))
     if kind == "duplicates":
         return constraints(np.vstack([delta, delta, 2.0 * delta]))
-    return constraints(delta, np.abs(rng.normal(size=(rows, dim))) + 0.1)
+    query = np.abs(rng.normal(size=(rows, dim))) + 0.1
+    return constraints(_separable(delta * query, rng) / query, query)
 
 
 def separable_full(seed: int, samples: int, length: int, dim: int) -> Constraints:
@@ -90,3 +102,22 @@ def exact_margins(problem: Constraints, weights: Array) -> list[Fraction]:
         )
         for left, right in zip(problem.delta.tolist(), problem.query.tolist(), strict=True)
     ]
+
+
+def definite(matrix: list[list[Fraction]], bound: Fraction) -> bool:
+    """Is bound^2 I - G^T G positive definite?  Rational LDL^T: proves |G| < bound, exactly."""
+    size = len(matrix[0])
+    work = [
+        [
+            bound**2 * (i == j) - sum((row[i] * row[j] for row in matrix), Fraction(0))
+            for j in range(size)
+        ]
+        for i in range(size)
+    ]
+    for c in range(size):
+        if work[c][c] <= 0:
+            return False
+        for i in range(c + 1, size):
+            ratio = work[i][c] / work[c][c]
+            work[i] = [x - ratio * y for x, y in zip(work[i], work[c], strict=True)]
+    return True

@@ -23,7 +23,7 @@ from checks.rounding import (
     operator_above,
 )
 from checks.svm import solve_svm
-from tests.margin_cases import constraints, exact_margins, problems, separable_full
+from tests.margin_cases import constraints, definite, exact_margins, problems, separable_full
 
 NORMS: tuple[Norm, ...] = ("l1", "l2", "frobenius", "nuclear")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -86,31 +86,12 @@ def test_matrix_norms_are_bounded_from_above_and_tightly(seed: int, size: int, s
     matrix = stretched(seed, size, spread)
     bound = operator_above(matrix, np.zeros_like(matrix))
     # 2^-40: some 300 roundings of a 5 x 5 bound are below it, so the bound is tight to that
-    assert definite(matrix, Fraction(bound))
-    assert not definite(matrix, Fraction(bound) * (1 - Fraction(1, 2**40)))
+    rows = [[Fraction(x) for x in row] for row in matrix.tolist()]
+    assert definite(rows, Fraction(bound))
+    assert not definite(rows, Fraction(bound) * (1 - Fraction(1, 2**40)))
     # nuclear <= sqrt(size) frobenius and >= frobenius, operator
     assert nuclear_above(matrix) >= bound * (1 - 2.0**-40)
     assert nuclear_above(matrix) <= math.sqrt(size) * frobenius_above(matrix) * (1 + 2.0**-40)
-
-
-def definite(matrix: Array, bound: Fraction) -> bool:
-    """Is bound^2 I - G^T G positive definite?  Rational LDL^T, independent of checks."""
-    rows = [[Fraction(x) for x in row] for row in matrix.tolist()]
-    size = len(rows)
-    work = [
-        [
-            bound**2 * (i == j) - sum((row[i] * row[j] for row in rows), Fraction(0))
-            for j in range(size)
-        ]
-        for i in range(size)
-    ]
-    for c in range(size):
-        if work[c][c] <= 0:
-            return False
-        for i in range(c + 1, size):
-            ratio = work[i][c] / work[c][c]
-            work[i] = [x - ratio * y for x, y in zip(work[i], work[c], strict=True)]
-    return True
 
 
 @given(SEEDS, st.integers(1, 4))
@@ -178,6 +159,14 @@ def test_useless_guesses_certify_nothing(norm: Norm, entry: float) -> None:
         assert lower_bound(problem, norm, lam) == 0.0
     with pytest.raises(OracleFailure):
         certify(problem, norm, bad, lam)
+
+
+def test_negative_multipliers_prove_nothing() -> None:
+    """Negative control: kept as they are, (3, -1) would prove 2 where the optimum is 1."""
+    problem = constraints([[1.0, 0.0], [2.0, 0.0]])
+    assert solve_svm(problem, "l1").optimum == 1.0
+    for norm in ("l1", "l2"):
+        assert lower_bound(problem, norm, np.array([3.0, -1.0])) <= 1.0
 
 
 def test_swapped_norms_do_not_certify() -> None:

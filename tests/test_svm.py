@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
 
 from checks import euclidean, polyhedral
 from checks import separability as separability_module
@@ -28,7 +27,6 @@ from checks.svm import (
     OracleFailure,
     SvmSolution,
     separability,
-    solve_signed_l1,
     solve_svm,
 )
 from tests.margin_cases import KINDS, build, constraints, exact_margins, problems, separable_full
@@ -213,111 +211,6 @@ def test_large_problems_are_certified_without_integers() -> None:
         assert found.width <= 1e-11
 
 
-# --- uniqueness ------------------------------------------------------------------------------
-
-
-def spread_of_face(problem: Constraints, optimum: float) -> float:
-    """Largest range of a coordinate over the l1-optimal face, by LP (HiGHS)."""
-    rows = problem.rows
-    count, dim = rows.shape
-    stacked = np.vstack([np.hstack([-rows, rows]), np.ones((1, 2 * dim))])
-    # The face is widened by what HiGHS resolves, 1e-7, so that it is not empty to the solver.
-    limits = np.append(-np.ones(count), optimum * (1.0 + 1e-9))
-    widest = 0.0
-    for j in range(dim):
-        ends = []
-        for side in (1.0, -1.0):
-            cost = np.zeros(2 * dim)
-            cost[j], cost[dim + j] = side, -side
-            ends.append(linprog(cost, A_ub=stacked, b_ub=limits, method="highs").fun)
-        widest = max(widest, -ends[1] - ends[0])
-    return widest
-
-
-@settings(max_examples=60)
-@given(SEEDS, st.integers(1, 6), st.integers(1, 3))
-def test_uniqueness_of_l1_optima_on_integers(seed: int, rows: int, dim: int) -> None:
-    problem = build("integer", seed, rows, dim)
-    found = solved(problem, "l1")
-    spread = spread_of_face(problem, found.optimum)
-    assert found.unique in ("proved", "disproved")
-    # Vertices of these integer problems (entries <= 6, dim <= 3) are multiples of 1/648: two
-    # distinct ones differ by far more than 1e-3 in some coordinate; the widening is 1e-9.
-    assert (spread > 1e-3) == (found.unique == "disproved")
-
-
-def test_a_shared_optimum_is_disproved_and_a_lone_one_proved() -> None:
-    assert solve_svm(constraints([[1.0, 1.0]]), "l1").unique == "disproved"
-    assert solve_svm(constraints([[1.0, 0.5]]), "l1").unique == "proved"
-    # degenerate vertex: three margins tight at a point of the plane, still unique
-    rows = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
-    assert solve_svm(constraints(rows), "l1").unique == "proved"
-
-
-# --- frozen signs ----------------------------------------------------------------------------
-
-
-@settings(max_examples=60)
-@given(
-    SEEDS,
-    st.integers(1, 6),
-    st.lists(st.sampled_from([1.0, -1.0, 0.0, float("nan")]), min_size=3, max_size=3),
-    st.sampled_from([True, False]),
-)
-def test_frozen_signs_agree_with_highs(
-    seed: int, rows: int, sign: list[float], exact: bool
-) -> None:
-    problem = build("gauss", seed, rows, 3)
-    bounds = []
-    for s in sign:  # positive parts, then negative parts
-        bounds.append((0, None if s in (0.0, 1.0) else 0))
-    for s in sign:
-        bounds.append((0, None if s in (0.0, -1.0) else 0))
-    model = linprog(
-        np.ones(6),
-        A_ub=np.hstack([-problem.rows, problem.rows]),
-        b_ub=-np.ones(rows),
-        bounds=bounds,
-        method="highs",
-    )
-    try:
-        found = solve_signed_l1(problem, np.array(sign), exact)
-    except NotSeparable as proof:
-        assert model.status != 0
-        ray = proof.separability.integers
-        assert ray is not None
-        push = [
-            sum(y * Fraction(x) for y, x in zip(ray, problem.rows[:, j].tolist(), strict=True))
-            for j in range(3)
-        ]
-        if exact:  # else the proof is that of the free problem
-            assert min(ray) >= 0
-            assert any(ray)
-        assert all(s * push[j] <= 0 for j, s in halves_of(3, np.array(sign)))
-        return
-    except OracleFailure:
-        assert not exact
-        assert model.status != 0
-        return
-    assert model.fun == pytest.approx(found.optimum, rel=1e-6)  # HiGHS: 1e-7
-    assert found.lower <= found.upper
-    assert found.sign is not None
-    for b, s in zip(found.solution, sign, strict=True):
-        assert (b == 0.0) if math.isnan(s) else (s * b >= 0.0)
-
-
-def test_freezing_signs_can_cost_and_can_forbid() -> None:
-    problem = constraints([[2.0, 1.0]])
-    assert solve_signed_l1(problem, np.array([-1.0, 0.0])).optimum == 1.0
-    assert solve_svm(problem, "l1").optimum == 0.5
-    with pytest.raises(NotSeparable):
-        solve_signed_l1(problem, np.array([-1.0, -1.0]))
-    with pytest.raises(NotSeparable):
-        solve_signed_l1(problem, np.array([np.nan, np.nan]))
-    with pytest.raises(ValueError, match="sign"):
-        solve_signed_l1(problem, np.array([2.0, 0.0]))
-
-
 # --- infeasible and empty --------------------------------------------------------------------
 
 
@@ -417,6 +310,7 @@ def test_wrong_bases_and_supports_are_no_proof() -> None:
     rows = np.array([[2.0, 1.0], [1.0, 3.0]])
     halves = halves_of(2)
     proposals = [
+        L1Basis((0,), ((0, 1),)),  # leaves the other margin at 1/2
         L1Basis((0,), ((1, 1),)),  # feasible but not optimal
         L1Basis((0,), ((0, -1),)),  # wrong sign
         L1Basis((0, 1), ((0, 1),)),  # not square
@@ -425,6 +319,9 @@ def test_wrong_bases_and_supports_are_no_proof() -> None:
     for basis in proposals:
         with pytest.raises(ExactFailure):
             prove_l1(rows, halves, basis)
+    # margins and signs are right and the push is feasible, but the multipliers are (3, -1)
+    with pytest.raises(ExactFailure):
+        prove_l1(np.array([[1.0, 0.0], [2.0, -1.0]]), halves, L1Basis((0, 1), ((0, 1), (1, 1))))
     for support in ([0], [1], []):
         problem = constraints([[2.0, 1.0], [-1.0, 3.0]])
         with pytest.raises(ExactFailure):
@@ -438,5 +335,6 @@ def test_all_families_are_drawn() -> None:
         for kind in KINDS
     }
     assert answers["integer"] >= {"separable", "non-separable"}
-    assert answers["gauss"] >= {"separable"}
+    assert answers["unsigned"] >= {"separable", "non-separable"}
+    assert answers["gauss"] == {"separable"}
     assert all("separable" in seen for seen in answers.values())

@@ -1,0 +1,150 @@
+"""The nuclear-norm problem: closed forms, the l1 reduction of S6, proposals that fail or lie."""
+
+from __future__ import annotations
+
+import itertools
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checks import nuclear
+from checks.problems import Array, Constraints
+from checks.rivals import eps_optimal_floor
+from checks.svm import NotSeparable, OracleFailure, solve_svm
+from tests.margin_cases import constraints, exact_margins, separable_full
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def flipped(base: Constraints) -> Constraints:
+    """All sign flips (D_h delta, D_h z) of every constraint (THEORY.md 4, symmetrised form)."""
+    signs = np.array(list(itertools.product([1.0, -1.0], repeat=base.delta.shape[1])))
+    return constraints(
+        np.concatenate([base.delta * h for h in signs]),
+        np.concatenate([base.query * h for h in signs]),
+    )
+
+
+@settings(max_examples=10)
+@given(SEEDS, st.integers(1, 5))
+def test_one_constraint(seed: int, dim: int) -> None:
+    rng = np.random.default_rng(np.random.Philox(seed))
+    problem = constraints(rng.normal(size=(1, dim)), rng.normal(size=(1, dim)))
+    found = solve_svm(problem, "nuclear")
+    value = 1.0 / float(np.linalg.norm(problem.delta) * np.linalg.norm(problem.query))
+    assert found.lower <= value * (1 + 2.0**-50)
+    assert value * (1 - 2.0**-50) <= found.upper
+    # rounding bounds of a few dozen operations on 5 x 5 matrices
+    assert found.width <= 1e-12
+
+
+@settings(max_examples=6)
+@given(SEEDS)
+def test_one_sample_is_a_vector_problem(seed: int) -> None:
+    """With one query the optimum has rank one: |u*|/|z| (research: closed forms)."""
+    problem = separable_full(seed, 1, 5, 4)
+    vector = solve_svm(constraints(problem.delta), "l2")
+    value = vector.optimum / float(np.linalg.norm(problem.query[0]))
+    found = solve_svm(problem, "nuclear")
+    assert found.lower <= value * (1 + 2.0**-48)
+    assert value * (1 - 2.0**-48) <= found.upper
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.integers(1, 4), st.integers(2, 4), st.integers(2, 5))
+def test_agrees_with_cvxpy_and_is_narrow(seed: int, samples: int, length: int, dim: int) -> None:
+    problem = separable_full(seed, samples, length, dim)
+    found = solve_svm(problem, "nuclear")
+    weights = cp.Variable((dim, dim))
+    margins = cp.sum(cp.multiply(problem.delta @ weights, problem.query), axis=1)
+    model = cp.Problem(cp.Minimize(cp.normNuc(weights)), [margins >= 1.0])
+    model.solve(solver=cp.CLARABEL)
+    assert found.optimum == pytest.approx(model.value, rel=1e-6)  # CLARABEL stops at 1e-8
+    assert found.width <= 1e-9  # what a rigorous interval promises
+    assert found.active.any()
+    assert float(min(exact_margins(problem, found.solution))) == pytest.approx(1.0, abs=1e-9)
+    # frobenius <= nuclear <= sqrt(dim) frobenius
+    other = solve_svm(problem, "frobenius")
+    assert other.lower <= found.upper
+    assert found.lower <= other.upper * np.sqrt(dim) * (1 + 2.0**-50)
+
+
+@settings(max_examples=6)
+@given(SEEDS, st.integers(2, 3))
+def test_symmetrised_data_reduce_to_l1_and_l2(seed: int, dim: int) -> None:
+    """THEORY.md 4 (derived): nuclear becomes l1, Frobenius becomes l2, on flipped copies."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    delta, query = rng.normal(size=(3, dim)), rng.normal(size=(3, dim))
+    delta *= np.sign((delta * query) @ rng.normal(size=dim))[:, None]
+    base = constraints(delta, query)
+    big = flipped(base)
+    for small, large in (("l1", "nuclear"), ("l2", "frobenius")):
+        value, found = solve_svm(base, small), solve_svm(big, large)
+        # base rows are rounded products, the flipped copies are not: a few ulps times condition
+        assert found.lower <= value.upper * (1 + 1e-12)
+        assert value.lower * (1 - 1e-12) <= found.upper
+
+
+def test_contradicting_constraints_are_refused() -> None:
+    problem = constraints([[1.0, 2.0], [-1.0, -2.0]])
+    with pytest.raises(NotSeparable):
+        solve_svm(problem, "nuclear")
+
+
+@pytest.mark.parametrize("kind", ["nan", "zeros", "noise", "swapped", "raises"])
+def test_lying_proposals_never_give_a_wrong_interval(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = separable_full(21, 3, 3, 3)
+    truth = solve_svm(problem, "nuclear")
+    honest = nuclear._propose
+
+    def liar(reduced: nuclear._Reduced) -> tuple[Array, Array]:
+        weights, multipliers = honest(reduced)
+        if kind == "raises":
+            raise OracleFailure("nuclear: planted")
+        if kind == "swapped":
+            return weights, multipliers[::-1].copy()
+        if kind == "noise":
+            rng = np.random.default_rng(np.random.Philox(1))
+            return weights + rng.normal(size=weights.shape), np.abs(rng.normal(size=6))
+        fill = np.nan if kind == "nan" else 0.0
+        return np.full_like(weights, fill), np.full_like(multipliers, fill)
+
+    monkeypatch.setattr(nuclear, "_propose", liar)
+    try:
+        found = solve_svm(problem, "nuclear")
+    except NotSeparable:
+        pytest.fail("a separable problem was called non-separable")
+    except OracleFailure:
+        return
+    assert found.lower <= truth.upper
+    assert truth.lower <= found.upper
+
+
+def test_the_polish_is_what_makes_it_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: without Newton the interval is the solver's, and wider by decades."""
+    problem = separable_full(22, 4, 4, 5)
+    narrow = solve_svm(problem, "nuclear")
+    monkeypatch.setattr(nuclear, "_ranks", lambda weights, push: [])
+    monkeypatch.setattr(nuclear, "WIDEST", 1.0)
+    raw = solve_svm(problem, "nuclear")
+    assert raw.width > 10.0 * narrow.width
+    assert raw.lower <= narrow.upper
+    assert narrow.lower <= raw.upper
+
+
+def test_floor_of_the_nuclear_norm_near_the_frobenius_optimum() -> None:
+    problem = separable_full(23, 3, 3, 4)
+    euclid, best = solve_svm(problem, "frobenius"), solve_svm(problem, "nuclear")
+    own = float(np.linalg.svd(euclid.solution, compute_uv=False).sum())
+    for eps in (0.0, 1e-9, 1e-4):
+        floor = eps_optimal_floor(problem, euclid, eps, "nuclear")
+        assert floor <= own * (1 + 2.0**-44)  # own: a sum of four computed singular values
+        assert floor > best.upper
+    floor = eps_optimal_floor(problem, best, 1e-4, "frobenius")
+    assert floor <= float(np.linalg.norm(best.solution)) * (1 + 2.0**-44)
+    assert floor > euclid.upper
