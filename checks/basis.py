@@ -229,27 +229,22 @@ def _combined(
     return np.array([[(dot(a, b) << shift) / den for b in columns] for a in rows])
 
 
-def exact_columns(constraints: Constraints, some: Sequence[int], full: bool) -> IntMatrix:
-    """The integer matrix with one column a constraint of ``some``: G_r flattened, rescaled."""
-    if not full:
-        ints, _ = integers(constraints.rows)
-        return [list(column) for column in zip(*(ints[r] for r in some), strict=True)]
-    left, _ = integers(constraints.delta)
-    right, _ = integers(constraints.query)
-    dim = constraints.delta.shape[1]
-    return [[left[r][a] * right[r][b] for r in some] for a in range(dim) for b in range(dim)]
-
-
 def prove_farkas(
     constraints: Constraints, support: Sequence[int], full: bool
 ) -> dict[int, int] | None:
     """Integers y > 0 on ``support`` with sum_r y_r G_r = 0 exactly, or None if there are none.
 
-    Found as the kernel of the columns, which must be a line: a proof that no weights separate.
+    Found as the kernel of the columns G_r (full: of their Gram matrix, which has the same
+    kernel), which must be a line: a proof that no weights separate.
     """
     if not support:
         return None
-    vector = kernel_vector(exact_columns(constraints, support, full))
+    if full:
+        gram, _ = exact_gram(constraints, support, full)
+        vector = kernel_vector([gram[r] for r in support])
+    else:
+        ints, _ = integers(constraints.rows)
+        vector = kernel_vector([list(c) for c in zip(*(ints[r] for r in support), strict=True)])
     if vector is None:
         return None
     if max(vector) < 0:

@@ -64,6 +64,19 @@ def eps_optimal_floor(
     return floor
 
 
+def eps_reached(closes: SvmSolution, margin: float) -> float:
+    """Smallest eps whose eps-optimal set is proved to hold weights of this normalised margin.
+
+    margin: a lower bound of min_r <G_r, W>/N_closes(W) (the first number of
+    ``audit.gap_from_raw``).  At margin 1 such weights have N_closes <= 1/margin, so
+    eps = 1/(margin * upper) - 1, rounded up; to first order the gap 1 - margin * upper, and
+    larger to second.  Infinite where margin <= 0.
+    """
+    if not margin > 0.0:
+        return math.inf
+    return max(0.0, up(up(1.0 / down(margin * closes.upper)) - 1.0))
+
+
 def _norm_below(weights: Array, norm: Norm) -> float:
     """Rigorous lower bound of the l1 or nuclear norm of weights (d,) or (d, d)."""
     if norm == "l1":

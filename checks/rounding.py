@@ -98,7 +98,7 @@ def frobenius_above(values: Array) -> float:
     scale = float(np.abs(values).max(initial=0.0))
     if scale == 0.0:
         return 0.0
-    unit = math.ldexp(1.0, math.frexp(scale)[1])
+    unit = math.ldexp(1.0, math.frexp(scale)[1] - 1)
     square = float(np.square(values / unit).sum())
     # values/unit underflows only below unit * TINY: the added term covers those entries.
     square = up(square * (1.0 + gamma(values.size + 2)) + values.size * TINY)

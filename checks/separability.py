@@ -88,7 +88,10 @@ def span_rows(constraints: Constraints, full: bool) -> Array:
     if size == 0.0:
         return np.zeros((len(gram), 1))
     values, vectors = np.linalg.eigh(gram / size)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    # Eigenvalues within the rounding error of eigh (R eps times the largest) are kept as 0:
+    # their square roots, 1e-8, would look like directions and break the Farkas kernels.
+    floor = len(gram) * np.finfo(np.float64).eps * values.max()
+    return np.asarray(vectors * np.sqrt(np.where(values > floor, values, 0.0)))
 
 
 def _proved_witness(constraints: Constraints, weights: Array) -> Separability | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -121,3 +122,21 @@ def definite(matrix: list[list[Fraction]], bound: Fraction) -> bool:
             ratio = work[i][c] / work[c][c]
             work[i] = [x - ratio * y for x, y in zip(work[i], work[c], strict=True)]
     return True
+
+
+def assert_farkas(problem: Constraints, y: tuple[int, ...] | None, full: bool) -> None:
+    """y >= 0, y != 0, sum_r y_r G_r = 0, in rationals and entry by entry."""
+    assert y is not None
+    assert min(y) >= 0
+    assert any(y)
+    dim = problem.delta.shape[1]
+    if full:
+        left = [[Fraction(x) for x in row] for row in problem.delta.tolist()]
+        right = [[Fraction(x) for x in row] for row in problem.query.tolist()]
+        for a, b in itertools.product(range(dim), range(dim)):
+            assert sum(w * u[a] * v[b] for w, u, v in zip(y, left, right, strict=True)) == 0
+        return
+    for j in range(dim):
+        assert (
+            sum(w * Fraction(x) for w, x in zip(y, problem.rows[:, j].tolist(), strict=True)) == 0
+        )

@@ -162,6 +162,28 @@ def test_bounds_are_outward_and_tight_for_any_guess(seed: int, norm: Norm) -> No
     assert upper == pytest.approx(dual_size / total, rel=2.0**-40, abs=2.0**-44)
 
 
+@given(SEEDS)
+def test_floats_are_rounded_outwards_by_at_most_one_ulp(seed: int) -> None:
+    """One token pair, l1: everything is rational, so the rounding can be checked exactly."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    x, z, b = rng.normal(size=(2, 3)), rng.normal(size=3), rng.normal(size=3)
+    lower, upper = gap_from_raw(
+        [x.tolist()], [z.tolist()], [[1.0, 0.0]], [0], b.tolist(), [(0, 1, 3.0)], "l1"
+    )
+    row = [
+        (Fraction(s) - Fraction(t)) * Fraction(q)
+        for s, t, q in zip(*x.tolist(), z.tolist(), strict=True)
+    ]
+    margin = sum((r * Fraction(w) for r, w in zip(row, b.tolist(), strict=True)), Fraction(0))
+    below = margin / sum(abs(Fraction(w)) for w in b.tolist())
+    above = max(abs(r) for r in row)
+    assert Fraction(lower) <= below < Fraction(math.nextafter(lower, math.inf))
+    assert Fraction(math.nextafter(upper, 0.0)) < above <= Fraction(upper)
+    gap = gap_of(lower, upper)
+    truth = 1 - Fraction(lower) / Fraction(upper)
+    assert Fraction(math.nextafter(gap, -math.inf)) < truth <= Fraction(gap)
+
+
 @given(SEEDS, st.integers(1, 5), st.integers(0, 40))
 def test_singular_value_bounds(seed: int, size: int, spread: int) -> None:
     """Operator and nuclear bounds of integer matrices of any scale, against numpy's svd."""

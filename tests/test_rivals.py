@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from checks import rivals
 from checks.problems import Array, Constraints
-from checks.rivals import eps_optimal_floor
+from checks.rivals import eps_optimal_floor, eps_reached
 from checks.rounding import Norm
 from checks.svm import OracleFailure, SvmSolution, solve_signed_l1, solve_svm
 from tests.margin_cases import build, constraints
@@ -115,6 +117,20 @@ def test_a_lying_solver_cannot_raise_the_floor(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(rivals, "_proposal", lambda *_: (np.full(5, np.nan), np.zeros(4)))
     with pytest.raises(OracleFailure):
         eps_optimal_floor(problem, closes, 1e-3, "l2")
+
+
+@given(SEEDS, st.floats(1e-12, 0.5))
+def test_the_eps_of_a_margin_contains_its_weights(seed: int, gap: float) -> None:
+    """Rationally: 1/margin <= (1 + eps) upper; and 1 - margin/gamma* alone would be too small."""
+    closes = solve_svm(build("gauss", seed, 4, 3), "l1")
+    margin = (1.0 - gap) / closes.upper
+    eps = eps_reached(closes, margin)
+    assert 1 / Fraction(margin) <= (1 + Fraction(eps)) * Fraction(closes.upper)
+    # tight: four roundings
+    assert eps <= gap / (1.0 - gap) + 4.0 * 2.0**-52 / (1.0 - gap)
+    if gap > 1e-3:
+        assert 1 / Fraction(margin) > (1 + Fraction(gap)) * Fraction(closes.upper)
+    assert eps_reached(closes, 0.0) == np.inf
 
 
 def test_nonsense_is_refused() -> None:

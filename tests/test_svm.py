@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import cvxpy as cp
@@ -14,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from checks import euclidean, polyhedral
+from checks import euclidean, polyhedral, solutions
 from checks import separability as separability_module
 from checks.basis import L1Basis, halves_of, prove_l1, prove_l2
 from checks.exact import ExactFailure
@@ -29,7 +27,14 @@ from checks.svm import (
     separability,
     solve_svm,
 )
-from tests.margin_cases import KINDS, build, constraints, exact_margins, problems, separable_full
+from tests.margin_cases import (
+    assert_farkas,
+    build,
+    constraints,
+    exact_margins,
+    problems,
+    separable_full,
+)
 
 QUICK: tuple[Norm, ...] = ("l1", "l2", "frobenius")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -141,24 +146,6 @@ def test_every_answer_is_proved_and_consistent(problem: Constraints, norm: Norm)
         assert found.unique == "proved"
 
 
-def assert_farkas(problem: Constraints, y: tuple[int, ...] | None, full: bool) -> None:
-    """y >= 0, y != 0, sum_r y_r G_r = 0, in rationals and entry by entry."""
-    assert y is not None
-    assert min(y) >= 0
-    assert any(y)
-    dim = problem.delta.shape[1]
-    if full:
-        left = [[Fraction(x) for x in row] for row in problem.delta.tolist()]
-        right = [[Fraction(x) for x in row] for row in problem.query.tolist()]
-        for a, b in itertools.product(range(dim), range(dim)):
-            assert sum(w * u[a] * v[b] for w, u, v in zip(y, left, right, strict=True)) == 0
-        return
-    for j in range(dim):
-        assert (
-            sum(w * Fraction(x) for w, x in zip(y, problem.rows[:, j].tolist(), strict=True)) == 0
-        )
-
-
 @settings(max_examples=100)
 @given(problems(max_rows=6, max_dim=4), st.sampled_from(QUICK))
 def test_exact_lies_in_the_rigorous_interval(problem: Constraints, norm: Norm) -> None:
@@ -211,18 +198,16 @@ def test_large_problems_are_certified_without_integers() -> None:
         assert found.width <= 1e-11
 
 
-# --- infeasible and empty --------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("norm", QUICK)
-def test_contradicting_rows_are_refused_with_a_proof(norm: Norm) -> None:
-    problem = constraints([[0.1, 0.7], [-0.1, -0.7], [1.0, 0.0]])
-    answer = separability(problem, full=norm in FULL)
-    assert answer.answer == "non-separable"
-    assert answer.farkas is not None
-    assert answer.farkas.tolist() == [0.5, 0.5, 0.0]
-    with pytest.raises(NotSeparable):
-        solve_svm(problem, norm)
+def test_wide_intervals_are_refused(norm: Norm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certified but wide interval is no answer: with the limit below what floats can prove."""
+    monkeypatch.setattr(solutions, "WIDEST", 2.0**-60)
+    problem = separable_full(6, 5, 5, 4) if norm in FULL else build("duplicates", 6, 7, 4)
+    with pytest.raises(OracleFailure, match="too wide"):
+        solve_svm(problem, norm, exact=False)
+
+
+# --- infeasible and empty --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", [*QUICK, "nuclear"])
@@ -231,12 +216,6 @@ def test_without_constraints_there_is_no_problem(norm: Norm) -> None:
     assert separability(empty, full=norm in FULL).answer == "separable"
     with pytest.raises(OracleFailure, match="constrains"):
         solve_svm(empty, norm)
-
-
-@pytest.mark.parametrize("norm", QUICK)
-def test_a_zero_row_is_never_separable(norm: Norm) -> None:
-    problem = constraints([[0.0, 0.0], [1.0, 0.0]])
-    assert separability(problem, full=norm in FULL).answer == "non-separable"
 
 
 @pytest.mark.parametrize("norm", QUICK)
@@ -326,15 +305,3 @@ def test_wrong_bases_and_supports_are_no_proof() -> None:
         problem = constraints([[2.0, 1.0], [-1.0, 3.0]])
         with pytest.raises(ExactFailure):
             prove_l2(problem, support, full=False)
-
-
-def test_all_families_are_drawn() -> None:
-    """The families of the fuzzed test above include separable and non-separable problems."""
-    answers = {
-        kind: {separability(build(kind, seed, 6, 3), False).answer for seed in range(40)}
-        for kind in KINDS
-    }
-    assert answers["integer"] >= {"separable", "non-separable"}
-    assert answers["unsigned"] >= {"separable", "non-separable"}
-    assert answers["gauss"] == {"separable"}
-    assert all("separable" in seen for seen in answers.values())

@@ -1,0 +1,68 @@
+"""Separable, non-separable or undecided: each of the first two with a proof that is checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from checks.rounding import FULL, Norm
+from checks.svm import NotSeparable, separability, solve_svm
+from tests.margin_cases import KINDS, assert_farkas, build, constraints, separable_full
+
+QUICK: tuple[Norm, ...] = ("l1", "l2", "frobenius")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_separability_does_not_depend_on_the_scale_of_a_row(full: bool) -> None:
+    """Beyond what is decided in integers, too: rows from 1e-12 to 1e12."""
+    for seed in range(10):
+        problem = separable_full(seed, 6, 5, 4) if full else build("gauss", seed, 24, 200)
+        scale = 10.0 ** np.linspace(-12.0, 12.0, len(problem))[:, None]
+        assert (
+            separability(replace(problem, delta=problem.delta * scale), full).answer == "separable"
+        )
+
+
+@pytest.mark.parametrize("norm", QUICK)
+def test_contradicting_rows_are_refused_with_a_proof(norm: Norm) -> None:
+    problem = constraints([[0.1, 0.7], [-0.1, -0.7], [1.0, 0.0]])
+    answer = separability(problem, full=norm in FULL)
+    assert answer.answer == "non-separable"
+    assert answer.farkas is not None
+    assert answer.farkas.tolist() == [0.5, 0.5, 0.0]
+    with pytest.raises(NotSeparable):
+        solve_svm(problem, norm)
+
+
+def test_larger_full_problems_are_decided_too() -> None:
+    """28 Gaussian constraints on 4 x 4 weights: both answers occur, each with its proof."""
+    seen = set()
+    for seed in range(12):
+        rng = np.random.default_rng(np.random.Philox(seed))
+        query = np.repeat(rng.normal(size=(7, 4)), 4, axis=0)
+        problem = constraints(rng.normal(size=(28, 4)), query)
+        found = separability(problem, full=True)
+        seen.add(found.answer)
+        if found.answer == "non-separable":
+            assert_farkas(problem, found.integers, full=True)
+    assert seen == {"separable", "non-separable"}
+
+
+@pytest.mark.parametrize("norm", QUICK)
+def test_a_zero_row_is_never_separable(norm: Norm) -> None:
+    problem = constraints([[0.0, 0.0], [1.0, 0.0]])
+    assert separability(problem, full=norm in FULL).answer == "non-separable"
+
+
+def test_all_families_are_drawn() -> None:
+    """The families of the fuzzed test above include separable and non-separable problems."""
+    answers = {
+        kind: {separability(build(kind, seed, 6, 3), False).answer for seed in range(40)}
+        for kind in KINDS
+    }
+    assert answers["integer"] >= {"separable", "non-separable"}
+    assert answers["unsigned"] >= {"separable", "non-separable"}
+    assert answers["gauss"] == {"separable"}
+    assert all("separable" in seen for seen in answers.values())
