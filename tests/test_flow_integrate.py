@@ -1,0 +1,289 @@
+"""The loop: how each status is reached, clocks, symmetries, frozen signs, tighter tolerances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+from checks.flow import implicit
+from checks.flow.integrate import integrate
+from checks.flow.orbit import Orbit, Status
+from checks.flow.probes import Curve, Recorder, View
+from checks.flow.reference import Reference
+from checks.flow.settings import Settings
+from checks.problems import Array, AttentionProblem, Start
+from tests.flow_fixture import MODELS, drawn, gaussian_problem, norm_of, small_start
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def three_tokens(step: tuple[float, float], higher: tuple[float, float]) -> AttentionProblem:
+    """One sample of three tokens in the plane; differences to token 0 of the lower-score
+    token 1 and the higher-score token 2."""
+    tokens = [[[0.0, 0.0], [-step[0], -step[1]], [-higher[0], -higher[1]]]]
+    return AttentionProblem.of(tokens, [[1.0, 1.0]], [1], [1.0, 0.0], [[0.5, 0.0, 1.0]])
+
+
+def one_run(problem: AttentionProblem, start: Start, settings: Settings) -> Orbit:
+    return integrate([problem], [start], settings)
+
+
+def beta(first: float, second: float) -> Start:
+    return Start.combined([first, second], 2)
+
+
+def test_status_closed_and_horizon() -> None:
+    """Token 2 stays behind: token 0 is kept for ever, as W = (1, 2) says."""
+    problem = three_tokens((1.0, 0.0), (0.5, 1.0))
+    start = Start.diagonal([20.0, 30.0], [2.0, 10.0], 2)
+    orbit = one_run(problem, start, Settings())
+    assert orbit.status == [Status.RESURGENT]  # diagonal weights grow along token 1 alone
+    ahead = three_tokens((1.0, 0.0), (3.0, 0.0))
+    orbit = one_run(ahead, beta(50.0, 1.0), Settings())
+    assert orbit.status == [Status.CLOSED]
+    assert orbit.selected.tolist() == [[0]]
+    assert abs(orbit.primal[0] - 1) <= Settings().gap  # margin of (1, 0) on the row (1, 0)
+    # A gap that cannot close (below rounding): the run goes on to its horizon.
+    far = one_run(ahead, beta(50.0, 1.0), Settings(gap=-1.0, horizon=30.0))
+    assert far.status == [Status.HORIZON]
+    assert 30.0 <= far.log_norm[0] < 35.0
+
+
+def test_status_resurgent() -> None:
+    """Token 2 lags at the hand-over, but its margin does not grow, and token 1's does."""
+    orbit = one_run(three_tokens((1.0, 0.0), (0.0, 1.0)), beta(50.0, 120.0), Settings())
+    assert orbit.status == [Status.RESURGENT]
+    assert orbit.settled.all()
+    # Stopped while token 2 was still the further one behind, by the margin that is asked for.
+    margins = orbit.direction[0] * np.exp(orbit.log_norm[0])
+    assert margins[1] < margins[0] + Settings().handover
+
+
+def test_status_flat() -> None:
+    problem = gaussian_problem(1)
+    flat = replace(problem, scores=np.full_like(problem.scores, 0.5))
+    start = small_start(1, 4, "combined-diagonal")
+    orbit = one_run(flat, start, Settings())
+    assert orbit.status == [Status.FLAT]
+    assert not orbit.settled.any()
+    # Nothing moved: the direction is that of the start.
+    direction = start.weights / np.linalg.norm(start.weights)
+    assert np.abs(orbit.direction[0] - direction).max() <= 4 * EPS  # one division and one norm
+    assert orbit.early_steps[0] == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_budgets_of_steps(model: str) -> None:
+    problems, starts = drawn(model, 4, first=5)
+    early = integrate(problems, starts, Settings(early_steps=5))
+    assert set(early.status) == {Status.UNSETTLED}
+    assert (early.early_steps + early.rejected == 5).all()
+    late = integrate(problems, starts, Settings(gap=-1.0, late_steps=3))
+    assert late.settled.sum() >= 2
+    for row in np.nonzero(late.settled)[0].tolist():
+        if late.status[row] is not Status.RESURGENT:
+            assert late.status[row] is Status.LATE_STEPS
+            assert late.late_steps[row] <= 3
+
+
+def test_status_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Early: rows that overflow.  Late: a solve that never converges shortens its step away."""
+    problem = gaussian_problem(1)
+    huge = replace(problem, tokens=problem.tokens * 1e200, queries=problem.queries * 1e200)
+    orbit = one_run(huge, small_start(1, 4, "combined"), Settings())
+    assert orbit.status == [Status.STALLED]
+    assert not orbit.settled.any()
+    monkeypatch.setattr(implicit, "NEWTON_LIMIT", 0)
+    orbit = one_run(three_tokens((1.0, 0.0), (3.0, 0.0)), beta(50.0, 1.0), Settings())
+    assert orbit.status == [Status.STALLED]
+    assert orbit.late_steps[0] == 0
+    assert np.isnan(orbit.primal[0])
+
+
+class Clock:
+    """Every accepted step: log norm, log time, late."""
+
+    def __init__(self) -> None:
+        self.points: dict[int, list[tuple[float, float, float]]] = {}
+
+    def init(self, rows: int) -> None:
+        self.points = {row: [] for row in range(rows)}
+
+    def update(self, view: View) -> None:
+        values = zip(
+            view.index.tolist(), view.log_norm.tolist(), view.log_time.tolist(), strict=True
+        )
+        for row, size, time in values:
+            self.points[row].append((size, time, float(view.late)))
+
+
+def raw_norms(problem: AttentionProblem, start: Start, norm: str, times: Array) -> Array:
+    """ln N(W) at the given raw times: the flow itself, clock included, by scipy's Radau.
+
+    To 1e-7: the log norm is wanted to 1e-5."""
+    d = problem.dim
+    diagonal = start.model == "diagonal"
+    reference = Reference(problem, start.model, (d,))
+    raw = np.concatenate((start.key, start.query)) if diagonal else start.weights  # type: ignore[arg-type]
+
+    def velocity(time: float, y: Array) -> Array:
+        _, log_clock = reference.ascent(y[:d] * y[d:] if diagonal else y)
+        return reference.velocity(y) * np.exp(log_clock)
+
+    solution = solve_ivp(
+        velocity, (0.0, times[-1]), raw, method="Radau", rtol=1e-7, atol=1e-9,
+        t_eval=times, first_step=1e-3,
+    )  # fmt: skip
+    assert solution.success, solution.message
+    weights = solution.y[:d] * solution.y[d:] if diagonal else solution.y
+    return np.array([np.log(norm_of(w, norm)) for w in weights.T])
+
+
+@pytest.mark.parametrize("model", ["diagonal", "combined-diagonal"])
+def test_log_time_is_that_of_a_raw_time_integration(model: str) -> None:
+    problems, starts = drawn(model, 5, first=5)
+    clock = Clock()
+    orbit = integrate(problems, starts, Settings(horizon=8.0, early_steps=500), [clock])
+    late_seen = 0
+    for row in np.nonzero(orbit.settled)[0].tolist():
+        points = np.array(clock.points[row], dtype=np.float64)
+        wanted = np.log([1e6, 1e12, 1e25, 1e50])
+        at = np.unique([int(np.abs(points[:, 1] - w).argmin()) for w in wanted])
+        at = at[at > 0]
+        norms = raw_norms(problems[row], starts[row], orbit.norm, np.exp(points[at, 1]))
+        for i, found in zip(at, norms.tolist(), strict=True):
+            rate = (points[i, 0] - points[i - 1, 0]) / (points[i, 1] - points[i - 1, 1])
+            error = abs(found - points[i, 0]) / rate  # in ln t
+            late, log_time = points[i, 2] == 1, points[i, 1]
+            late_seen += late
+            # Early: trapezia of ln(dt/d tau), seen 2.3e-4 of ln t.  Late: the o(1) of
+            # ln t = m~ - ln(dm~/d tau) falls like 1/ln t, seen 1.2/ln t.
+            assert error <= (2 / log_time if late else 5e-4 * log_time)
+    assert late_seen >= 3
+
+
+def mirrored(problem: AttentionProblem, start: Start) -> tuple[AttentionProblem, Start]:
+    """Tokens, labels and one weight change sign: scores stay, beta changes sign."""
+    other = AttentionProblem.of(
+        -problem.tokens, problem.queries, -problem.labels, problem.head, problem.scores
+    )
+    if start.model == "diagonal":
+        return other, Start.diagonal(start.key, -np.asarray(start.query), problem.dim)
+    return other, Start.combined(-start.weights, problem.dim)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_mirrored_problems_have_mirrored_orbits(model: str) -> None:
+    problems, starts = drawn(model, 6, first=5)
+    settings = Settings(horizon=60.0, early_steps=400)
+    one = integrate(problems, starts, settings)
+    twins = [mirrored(p, s) for p, s in zip(problems, starts, strict=True)]
+    other = integrate([p for p, _ in twins], [s for _, s in twins], settings)
+    assert one.status == other.status
+    assert np.array_equal(one.selected, other.selected)
+    done = one.settled
+    # Signs are exact; the only sums in another order are those over w+ and w-, a log size:
+    # roundings of it over some hundred steps, relative to margins of at most e^60 directions
+    # amplify nothing (directions converge).
+    assert np.abs(one.direction + other.direction)[done].max() <= 1e-9
+    assert np.abs(one.log_norm - other.log_norm)[done].max() <= 1e-9 * 60
+    assert np.abs(one.direction - other.direction)[done].max() > 0.1  # and not both zero
+
+
+def frozen_start(problem: AttentionProblem, sign: int) -> Start:
+    """c_0 = 0: k_0 = sign q_0, so that beta_0 keeps ``sign``; c_1 = 0 dead; the rest free."""
+    key, query = np.full(problem.dim, 0.3), np.full(problem.dim, 0.1)
+    key[0], query[0] = 0.4, sign * 0.4
+    key[1] = query[1] = 0.0
+    return Start.diagonal(key, query, problem.dim)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_frozen_signs_stay_frozen_at_any_depth(sign: int) -> None:
+    problems = [gaussian_problem(s) for s in range(8)]
+    starts = [frozen_start(p, sign) for p in problems]
+    recorder = Recorder(range(8))
+    settings = Settings(gap=-1.0, horizon=1500.0, early_steps=500, late_steps=150)
+    orbit = integrate(problems, starts, settings, [recorder])
+    assert orbit.log_norm.max() > 700  # beyond float64's own range
+    for row in range(8):
+        weight = sign * orbit.direction[row, 0]
+        assert weight >= 0
+        assert orbit.direction[row, 1] == 0
+        # In the orbit's own coordinate u_0 the weight is sign 0.16 e^{+-u_0}: its ratio to the
+        # start is exact, however small, and the other half is 0 for ever.
+        last = recorder.stretches[row][-1].after
+        size = np.log(0.16) + sign * last[0]
+        assert np.isfinite(size)
+        assert size <= orbit.log_norm[row] + 1e-9 * abs(orbit.log_norm[row])
+
+
+def test_free_signs_do_cross() -> None:
+    """Negative control: with c_0 > 0 the same problems do take the other sign."""
+    problems = [gaussian_problem(s) for s in range(8)]
+    flips = 0
+    for sign in (-1, 1):
+        starts = []
+        for problem in problems:
+            frozen = frozen_start(problem, sign)
+            key = np.array(frozen.key)
+            key[0] *= 1.5
+            starts.append(Start.diagonal(key, frozen.query, problem.dim))
+        orbit = integrate(problems, starts, Settings(early_steps=400))
+        flips += int((sign * orbit.direction[:, 0] < 0).sum())
+    assert flips >= 4
+
+
+@cache
+def forty() -> tuple[list[AttentionProblem], list[Start], Orbit]:
+    problems, starts = drawn("diagonal", 40, (2, 3, 3), first=300)
+    return problems, starts, integrate(problems, starts, Settings(early_steps=500))
+
+
+def test_a_tenth_of_the_tolerance_changes_nothing() -> None:
+    problems, starts, orbit = forty()
+    settings = Settings(early_steps=1000, late_steps=1200)
+    fine = integrate(problems, starts, settings, tightness=[0.1] * len(problems))
+    assert fine.early_steps.sum() > 1.4 * orbit.early_steps.sum()  # order 4: 10^(1/4) = 1.8
+    both = orbit.settled & fine.settled
+    assert both.sum() >= 30
+    assert np.array_equal(orbit.selected[both], fine.selected[both])
+    closed = [i for i in np.nonzero(both)[0] if orbit.status[i] is Status.CLOSED]
+    assert len(closed) >= 25
+    for i in closed:
+        assert fine.status[i] is Status.CLOSED
+        # Both brackets hold the same best margin.
+        assert orbit.primal[i] <= fine.dual[i] * (1 + 4 * EPS)
+        assert fine.primal[i] <= orbit.dual[i] * (1 + 4 * EPS)
+
+
+def test_errors_booked_are_within_their_bounds() -> None:
+    _, _, orbit = forty()
+    assert (orbit.worst_error <= 1).all()
+    assert (orbit.error_sum > 0).all()
+
+
+def test_curve_of_a_run_is_told_in_order() -> None:
+    problems, starts = drawn("combined-diagonal", 3, first=5)
+    curve = Curve()
+    orbit = integrate(problems, starts, Settings(), [curve])
+    for row in range(3):
+        points = curve.row(row)
+        assert 2 <= len(points) <= 64
+        assert points[-1, 0] == orbit.log_norm[row]
+        late = points[~np.isnan(points[:, 2])]
+        assert (np.diff(late[:, 3]) <= 0).all()  # the dual bound is the best so far
+        assert (late[:, 2] <= late[:, 3]).all()
+
+
+def test_gradients_are_off_and_outputs_are_float64() -> None:
+    problems, starts = drawn("combined", 2, first=5)
+    orbit = integrate(problems, starts, Settings())
+    assert torch.get_default_dtype() == torch.float32  # and so nothing leans on the default
+    for name in ("direction", "log_norm", "log_time", "primal", "dual", "weights_p", "tau"):
+        assert getattr(orbit, name).dtype == np.float64
