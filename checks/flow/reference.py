@@ -18,6 +18,10 @@ from checks.problems import Array, AttentionProblem
 RTOL = 1e-10
 """Relative tolerance of the reference integrations: 1e-3 of the bound they audit."""
 
+_EVALUATIONS = 50_000
+"""Honest stretches take 3,000 at most (seen); a step that is no gradient flow can take for
+ever, and an audit that never ends catches nothing."""
+
 
 class ReferenceFailure(RuntimeError):
     """The reference integrator gave up: the stretch is not audited (never: passed)."""
@@ -86,10 +90,19 @@ class Reference:
 def radau(velocity: Callable[[Array], Array], raw: Array, span: float) -> Array:
     """scipy Radau (order 5, L-stable) from raw over span; raises ReferenceFailure."""
     scale = float(np.abs(raw).max()) or 1.0
+    left = _EVALUATIONS
+
+    def counted(_: float, y: Array) -> Array:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ReferenceFailure(f"gave up after {_EVALUATIONS} evaluations")
+        return velocity(y)
+
     try:
         with np.errstate(all="ignore"):
             result = solve_ivp(
-                lambda _, y: velocity(y), (0.0, span), raw, method="Radau", rtol=RTOL,
+                counted, (0.0, span), raw, method="Radau", rtol=RTOL,
                 atol=RTOL * scale, first_step=min(span, 1e-4),
             )  # fmt: skip
     except (ValueError, np.linalg.LinAlgError) as error:  # scipy's word for NaN in a Jacobian
