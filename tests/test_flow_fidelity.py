@@ -1,0 +1,237 @@
+"""Audits pass honest runs and fail planted steppers that are no gradient flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from checks.flow import implicit, late
+from checks.flow.fidelity import (
+    NO_CHAIN,
+    NO_STEP,
+    STEP_BOUND,
+    Audit,
+    Auditor,
+    chain_breaks,
+)
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.implicit import DoubleStep, Solve
+from checks.flow.integrate import integrate
+from checks.flow.orbit import Orbit
+from checks.flow.probes import Recorder, Stretch
+from checks.flow.reference import ReferenceFailure, radau
+from checks.flow.settings import Settings
+from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
+
+SETTINGS = Settings(early_steps=500, late_steps=150)
+
+
+@dataclass
+class Audited:
+    """The late runs of a few problems, and audits of some of their stretches."""
+
+    orbit: Orbit
+    rows: list[int]
+    auditors: dict[int, Auditor]
+    stretches: dict[int, list[Stretch]]
+
+    def audits(self, row: int, count: int = 8) -> list[Audit]:
+        """Audits of ``count`` stretches of the row, spread over its late phase."""
+        late_ones = [s for s in self.stretches[row] if s.late]
+        picked = np.unique(np.linspace(0, len(late_ones) - 1, count).astype(int))
+        return [self.auditors[row].audit(late_ones[i]) for i in picked.tolist()]
+
+    def deviations(self, count: int = 8) -> np.ndarray:
+        """Of every stretch that could be audited, in all rows."""
+        audits = [audit for row in self.rows for audit in self.audits(row, count)]
+        return np.array([a.deviation for a in audits if a.deviation is not None])
+
+
+def run(model: str, settings: Settings = SETTINGS, count: int = 5) -> Audited:
+    shape = (3, 3, 4) if model == "combined" else (5, 4, 8)
+    problems, starts = drawn(model, count, shape)
+    recorder = Recorder(range(count))
+    orbit = integrate(problems, starts, settings, [recorder])
+    rows = [r for r in range(count) if orbit.settled[r] and orbit.late_steps[r] > 0]
+    auditors = {r: Auditor(problems[r], starts[r], orbit.selected[r]) for r in rows}
+    return Audited(orbit, rows, auditors, recorder.stretches)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_honest_runs_pass(model: str) -> None:
+    """Deviations far below the bound, early and late, and the stored steps are one orbit."""
+    done = run(model)
+    assert len(done.rows) >= 3
+    for row in done.rows:
+        stretches = done.stretches[row]
+        assert chain_breaks(stretches, done.auditors[row].initial()) == ""
+        early = [done.auditors[row].audit(s) for s in stretches[:: len(stretches) // 4]]
+        # The Rosenbrock steps are held to 1e-7 each.
+        assert all(a.passed and float(a.deviation or 0) < 1e-6 for a in early if not a.reason)
+    found = done.deviations()
+    assert len(found) >= 3 * len(done.rows)
+    assert found.max() <= STEP_BOUND / 20  # extrapolated from steps 1e-4 apart
+
+
+def test_deep_stretches_are_audited_by_the_reduced_equation() -> None:
+    done = run("diagonal", replace(SETTINGS, gap=-1.0, horizon=150.0))
+    methods: dict[str, list[float]] = {"raw": [], "reduced": [], "none": []}
+    for row in done.rows:
+        for audit in done.audits(row, 16):
+            methods[audit.method].append(
+                float("nan") if audit.deviation is None else audit.deviation
+            )
+            assert (audit.method == "none") == (audit.deviation is None) == bool(audit.reason)
+    assert len(methods["raw"]) >= 5
+    assert len(methods["reduced"]) >= 5
+    assert max(methods["reduced"]) <= STEP_BOUND / 20
+    # What cannot be audited (an active set that changes) is the smaller part.
+    assert len(methods["none"]) < len(methods["raw"]) + len(methods["reduced"])
+
+
+Plant = pytest.MonkeyPatch
+
+
+def steps_times_1000(patch: Plant) -> None:
+    """Steps a thousand times longer than the clock is told."""
+    honest = implicit.double_step
+
+    def hurried(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> DoubleStep:
+        return honest(geometry, y, p, 1000 * step, kappa, mask)
+
+    patch.setattr(implicit, "double_step", hurried)
+
+
+def stale_weights(patch: Plant) -> None:
+    """Every step is made with the p of its start: explicit, where p should be implicit."""
+
+    def explicit(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> Solve:
+        return Solve(p, geometry.advance(y, p, step), torch.ones(len(y), dtype=torch.bool))
+
+    patch.setattr(implicit, "implicit_step", explicit)
+
+
+def quadratic_mirror(patch: Plant) -> None:
+    """Psi = r^2/2 in place of sum c cosh r: beta = u late, a flow towards the l2 SVM."""
+    honest = late._step
+
+    def margins(self: DiagonalGeometry, y: Tensor, rho: Tensor) -> Tensor:
+        return (self.rows * (y * torch.exp(-rho).unsqueeze(-1)).unsqueeze(-2)).sum(-1)
+
+    def curvature(self: DiagonalGeometry, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
+        return (2 * step * torch.exp(-rho))[:, None, None] * (self.rows @ self.rows.mT)
+
+    def wrong(*arguments: object) -> Tensor:
+        with pytest.MonkeyPatch.context() as inside:
+            inside.setattr(DiagonalGeometry, "scaled_margins", margins)
+            inside.setattr(DiagonalGeometry, "curvature", curvature)
+            return honest(*arguments)  # type: ignore[arg-type]
+
+    patch.setattr(late, "_step", wrong)
+
+
+def wrong_combined_rate(patch: Plant) -> None:
+    """Combined weights that move at twice their speed."""
+    honest = CombinedGeometry.advance
+
+    def doubled(self: CombinedGeometry, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
+        return honest(self, y, p, 2 * step)
+
+    patch.setattr(CombinedGeometry, "advance", doubled)
+
+
+PLANTS = {
+    "steps x 1000": (steps_times_1000, MODELS),
+    "p of the start": (stale_weights, ("diagonal",)),
+    "Psi = r^2/2": (quadratic_mirror, ("diagonal",)),
+    "twice the speed": (wrong_combined_rate, ("combined-diagonal", "combined")),
+}
+
+
+def planted() -> Iterator[tuple[str, str]]:
+    for name, (_, models) in PLANTS.items():
+        for model in models:
+            yield name, model
+
+
+@pytest.mark.parametrize(("name", "model"), list(planted()))
+def test_planted_steppers_are_caught(
+    name: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every run at least one audited stretch is beyond the bound, by a factor of 4 or more."""
+    PLANTS[name][0](monkeypatch)
+    done = run(model, replace(SETTINGS, late_steps=40, horizon=60.0), count=3)
+    assert len(done.rows) >= 2
+    for row in done.rows:
+        audits = done.audits(row, 10)
+        found = [a.deviation for a in audits if a.deviation is not None]
+        assert found, [a.reason for a in audits]
+        assert max(found) > 4 * STEP_BOUND
+
+
+def test_an_svm_solution_is_no_trajectory() -> None:
+    """The right answer, with no orbit that leads to it, or with one that does not meet."""
+    done = run("diagonal", count=2)
+    row = done.rows[0]
+    auditor, stretches = done.auditors[row], done.stretches[row]
+    initial = auditor.initial()
+    assert chain_breaks([], initial) == NO_STEP
+    # One leap from the start to where the orbit ends: it chains, and is no gradient flow.
+    last = stretches[-1]
+    leap = replace(last, before=initial, step=sum(s.step for s in stretches))
+    assert chain_breaks([leap], initial) == ""
+    audit = auditor.audit(leap)
+    assert not audit.passed
+    # The SVM's own end state put in the place of the last step, or a step left out.
+    jumped = replace(last, before=last.after * (1 + 1e-9))
+    assert chain_breaks([*stretches[:-1], jumped], initial) == NO_CHAIN
+    assert chain_breaks(stretches[:5] + stretches[6:], initial) == NO_CHAIN
+    assert chain_breaks(stretches[1:], initial) == NO_CHAIN
+    assert chain_breaks(stretches, initial) == ""
+
+
+def test_stale_certificates_stay_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """p handed back from the start of a step moves no weight: the orbit is still the flow, no
+    audit objects, and the bound read from it is weaker, never wrong."""
+    honest = implicit.double_step
+
+    def lagging(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> DoubleStep:
+        return replace(honest(geometry, y, p, step, kappa, mask), p=p)
+
+    monkeypatch.setattr(implicit, "double_step", lagging)
+    done = run("diagonal", count=3)
+    assert done.deviations(4).max() <= STEP_BOUND / 20
+    for row in done.rows:
+        rows = rows_of(done.auditors[row].problem, done.orbit.selected[row], full=False)
+        gamma = best_margin(rows, "l1")
+        # HiGHS keeps its constraints to 1e-7.
+        assert done.orbit.primal[row] <= gamma * (1 + 1e-7)
+        assert gamma * (1 - 1e-7) <= done.orbit.dual[row]
+
+
+def test_a_reference_that_cannot_answer_never_passes() -> None:
+    """A velocity that jumps on every call would keep the integrator busy for ever."""
+    calls = 0
+
+    def erratic(y: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        return np.asarray(np.sin(1e9 * y) * 1e3 + calls % 2)
+
+    with pytest.raises(ReferenceFailure):
+        radau(erratic, np.ones(2), 1e6)
+    assert not Audit("none", None, 1.0, "reference: gave up").passed
+    assert not Audit("raw", 2 * STEP_BOUND, 1.0).passed
+    assert not Audit("raw", float("nan"), 1.0).passed
+    assert Audit("raw", STEP_BOUND / 2, 1.0).passed
