@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from checks.flow import implicit
 from checks.flow.integrate import integrate
 from checks.flow.orbit import Orbit, Status
-from checks.flow.probes import Curve, Recorder, View
+from checks.flow.probes import Recorder, View
 from checks.flow.reference import Reference
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start
@@ -266,19 +266,6 @@ def test_errors_booked_are_within_their_bounds() -> None:
     _, _, orbit = forty()
     assert (orbit.worst_error <= 1).all()
     assert (orbit.error_sum > 0).all()
-
-
-def test_curve_of_a_run_is_told_in_order() -> None:
-    problems, starts = drawn("combined-diagonal", 3, first=5)
-    curve = Curve()
-    orbit = integrate(problems, starts, Settings(), [curve])
-    for row in range(3):
-        points = curve.row(row)
-        assert 2 <= len(points) <= 64
-        assert points[-1, 0] == orbit.log_norm[row]
-        late = points[~np.isnan(points[:, 2])]
-        assert (np.diff(late[:, 3]) <= 0).all()  # the dual bound is the best so far
-        assert (late[:, 2] <= late[:, 3]).all()
 
 
 def test_gradients_are_off_and_outputs_are_float64() -> None:

@@ -94,8 +94,9 @@ def thin(points: np.ndarray) -> np.ndarray:
         return points
     x = np.maximum.accumulate(points[:, 0])
     wanted = np.linspace(x[0], x[-1], SNAPSHOTS)
-    keep = np.unique(np.clip(np.searchsorted(x, wanted), 0, len(x) - 1))
-    return points[keep]
+    keep = np.searchsorted(x, wanted)
+    keep[-1] = len(x) - 1  # not where the largest norm was first met
+    return points[np.unique(keep)]
 
 
 @dataclass(frozen=True)
