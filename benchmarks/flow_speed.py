@@ -1,0 +1,185 @@
+"""Runs a second of the flow engine, against scipy's BDF in logarithmic time.
+
+    python benchmarks/flow_speed.py [--batch 64 256 1024] [--peer 3] [--json FILE]
+
+The engine follows batches of Gaussian problems (n = 5, L = 4, d = 8) until its own
+primal-dual certificate closes to 1e-6, on one thread.  The peer is what a careful user
+would otherwise write: the raw weights, gradients free of cancellation, scipy's BDF in
+s = ln(1 + t), stopped as soon as the margin of its weights is within 1e-6 of the optimum
+(told to it in advance: it has no certificate of its own).  Both on the same problems, in the
+same run.  Where the flow itself needs norms beyond float64's clock to come that close, the
+peer cannot: the column "ln norm needed" says so.  Prints a table; --json writes the numbers.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
+
+import argparse
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+
+from checks.flow.integrate import integrate
+from checks.flow.orbit import Status
+from checks.flow.reference import Reference
+from checks.flow.settings import Settings
+from checks.problems import Array, AttentionProblem, Start, constraints_of
+
+SHAPE = (5, 4, 8)
+GAP = 1e-6
+PEER_SECONDS = 6.0
+"""Enough: 20 s, or any tolerance from 1e-4 to 1e-10, brought no other problem to the gap."""
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """One batch.  closed: share of runs whose certificate closed to GAP."""
+
+    model: str
+    batch: int
+    seconds: float
+    runs_per_second: float
+    closed: float
+
+
+@dataclass(frozen=True)
+class PeerRow:
+    """One problem.  log_norm: where the engine's certificate closed.  gap: the smallest margin
+    gap that the peer reached, and how long that took."""
+
+    model: str
+    problem: int
+    log_norm: float
+    gap: float
+    seconds: float
+    reached: bool
+
+
+def draw(model: str, count: int) -> tuple[list[AttentionProblem], list[Start]]:
+    """Gaussian problems and small starts, as in research/baselines.md."""
+    rng = np.random.default_rng(0)
+    n, _, d = SHAPE
+    problems, starts = [], []
+    for _ in range(count):
+        problems.append(
+            AttentionProblem.of(
+                rng.normal(size=SHAPE), rng.normal(size=(n, d)), rng.choice([-1, 1], size=n),
+                rng.normal(size=d),
+            )
+        )  # fmt: skip
+        if model == "diagonal":
+            key, query = 0.1 * np.abs(rng.normal(size=d)) + 0.1, 0.05 * rng.normal(size=d)
+            starts.append(Start.diagonal(key, query, d))
+        else:
+            starts.append(Start.combined(0.1 * rng.normal(size=d), d))
+    return problems, starts
+
+
+def engine(model: str, batch: int) -> EngineRow:
+    problems, starts = draw(model, batch)
+    began = time.perf_counter()
+    orbit = integrate(problems, starts, Settings(gap=GAP))
+    seconds = time.perf_counter() - began
+    closed = sum(status is Status.CLOSED for status in orbit.status) / batch
+    return EngineRow(model, batch, seconds, batch / seconds, closed)
+
+
+class _Stop(Exception):
+    """Raised from within the peer's right-hand side: scipy has no other way out."""
+
+
+def peer(
+    model: str, problem: AttentionProblem, start: Start, selected: Array, gamma: float
+) -> tuple[float, float]:
+    """scipy BDF in log time: the smallest gap seen, and the seconds until then."""
+    d = problem.dim
+    diagonal = model == "diagonal"
+    reference = Reference(problem, start.model, (d,))
+    raw = start.weights
+    if diagonal:
+        raw = np.concatenate((np.asarray(start.key), np.asarray(start.query)))
+    rows = constraints_of(problem, selected).rows
+    began = time.perf_counter()
+    best, at = np.inf, 0.0
+
+    def velocity(s: float, y: Array) -> Array:
+        nonlocal best, at
+        beta = y[:d] * y[d:] if diagonal else y
+        _, log_clock = reference.ascent(beta)
+        size = np.abs(beta).sum() if diagonal else np.linalg.norm(beta)
+        gap = 1 - float((rows @ beta).min()) / float(size) / gamma
+        now = time.perf_counter() - began
+        if gap < best:
+            best, at = gap, now
+        if best <= GAP or now > PEER_SECONDS:
+            raise _Stop
+        # dt = e^s ds.  The cut keeps trial steps of its Newton iteration from overflowing.
+        return np.asarray(reference.velocity(y) * np.exp(np.minimum(log_clock + s, 300.0)))
+
+    # Stopped, or lost to NaN (scipy's ValueError): ``best`` says how far it came.
+    with np.errstate(all="ignore"), suppress(_Stop, ValueError):
+        solve_ivp(velocity, (0.0, 1e12), raw, method="BDF", rtol=1e-8, atol=1e-12)
+    return best, at
+
+
+def against_peer(model: str, count: int) -> list[PeerRow]:
+    """The first ``count`` problems that the engine closes, each by the peer."""
+    problems, starts = draw(model, 4 * count)
+    orbit = integrate(problems, starts, Settings(gap=GAP))
+    closed = [i for i, status in enumerate(orbit.status) if status is Status.CLOSED][:count]
+    rows = []
+    for i in closed:
+        gamma = float(orbit.dual[i])
+        gap, seconds = peer(model, problems[i], starts[i], orbit.selected[i], gamma)
+        rows.append(PeerRow(model, i, float(orbit.log_norm[i]), gap, seconds, gap <= GAP))
+    return rows
+
+
+def tables(engines: list[EngineRow], peers: list[PeerRow]) -> str:
+    lines = ["| model | batch | seconds | runs/s | certificate closed |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {r.model} | {r.batch} | {r.seconds:.1f} | {r.runs_per_second:.1f} | {r.closed:.0%} |"
+        for r in engines
+    ]
+    lines += ["", "| model | problem | ln norm needed | BDF gap | BDF seconds | times slower |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for r in peers:
+        fastest = max(e.runs_per_second for e in engines if e.model == r.model)
+        ratio = f"{r.seconds * fastest:.0f}" if r.reached else "not reached"
+        cells = (r.model, r.problem, f"{r.log_norm:.0f}", f"{r.gap:.1e}", f"{r.seconds:.2f}", ratio)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, nargs="+", default=[64, 256, 1024])
+    parser.add_argument("--model", nargs="+", default=["diagonal", "combined-diagonal"])
+    parser.add_argument("--peer", type=int, default=5, help="problems for scipy's BDF, a model")
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    engines = [engine(model, batch) for model in options.model for batch in options.batch]
+    peers = [row for model in options.model for row in against_peer(model, options.peer)]
+    print(tables(engines, peers))
+    if options.json:
+        record = {
+            "shape": SHAPE, "gap": GAP, "engine": [asdict(r) for r in engines],
+            "peer": [asdict(r) for r in peers],
+        }  # fmt: skip
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
