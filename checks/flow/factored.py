@@ -19,6 +19,9 @@ from checks.flow.geometries import Geometry, Rows
 
 _SQRT2 = math.sqrt(2.0)
 _TINY = 1e-300
+_FLOOR = 1e-6
+"""Directions of Z this small against its largest are not told from rounding by an error
+control of 1e-7: 1e-16/1e-6 = 1e-10 is well below it, and 1e-9 would not be."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,20 @@ class FactoredGeometry(Geometry):
         return jacobian
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
-        ratio = torch.exp(0.5 * (y[:, -1] - other[:, -1])).unsqueeze(-1)
-        change = torch.linalg.vector_norm(y[:, :-1] * ratio - other[:, :-1], dim=-1)
-        return change / torch.linalg.vector_norm(other[:, :-1], dim=-1).clamp_min(_TINY)
+        """|T - 1| of the T with Z(y) = T Z(other): Frobenius norm, over the directions in
+        which Z(other) is at least _FLOOR of its largest (derived).
+
+        Every column of Z moves by one matrix, so T - 1 is what step errors of p amount to;
+        a direction much smaller than |Z| now may be the one that counts later.
+        """
+        ratio = torch.exp(0.5 * (y[:, -1] - other[:, -1]))[:, None, None]
+        shape = (-1, 2 * self.key.shape[1], self.key.shape[2])
+        z = other[:, :-1].reshape(shape)
+        change = y[:, :-1].reshape(shape) * ratio - z
+        _, sizes, axes = singular_decomposition(z)
+        sizes = torch.maximum(sizes, _FLOOR * sizes[:, :1]).clamp_min(_TINY)
+        moved = change @ axes.mT / sizes.unsqueeze(-2)
+        return torch.linalg.vector_norm(moved.flatten(1), dim=-1)
 
     def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
         # (4 fine - coarse)/3, for a method of order two: once the margins balance within a
@@ -229,7 +243,7 @@ class _Modes:
 
 
 def singular_decomposition(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """U (B, d, d), sigma (B, d), V^T of a batch; NaN in the rows without a decomposition.
+    """U, sigma, V^T (thin) of a batch; NaN sigma in the rows without a decomposition.
 
     torch raises for a whole batch if one matrix is not finite or does not converge: here
     such a row gets NaN singular values, which the step control rejects, and no other row
@@ -238,11 +252,11 @@ def singular_decomposition(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     finite = torch.isfinite(matrices).flatten(1).all(-1)
     clean = torch.where(finite[:, None, None], matrices, 0.0)
     try:
-        u, sigma, vh = torch.linalg.svd(clean)
+        u, sigma, vh = torch.linalg.svd(clean, full_matrices=False)
     except torch.linalg.LinAlgError:
         if len(clean) == 1:
-            eye = torch.eye(clean.shape[-1], dtype=clean.dtype, device=clean.device)
-            return eye[None], torch.full_like(clean[:, 0], torch.nan), eye[None]
+            u, sigma, vh = torch.linalg.svd(torch.zeros_like(clean), full_matrices=False)
+            return u, torch.full_like(sigma, torch.nan), vh
         parts = [singular_decomposition(row[None]) for row in clean]
         u, sigma, vh = (torch.cat(part) for part in zip(*parts, strict=True))
     return u, torch.where(finite.unsqueeze(-1), sigma, torch.nan), vh

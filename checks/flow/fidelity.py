@@ -39,6 +39,11 @@ _ACTIVE = 1e-6
 """A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
 nor does it count as active; one that crosses it during the step makes it unauditable."""
 
+_SMALL = 1e-6
+"""Radau's 1e-10 of the largest entry is 1e-4 of a direction this small: below STEP_BOUND."""
+_LEFT_OUT = -np.log(_ACTIVE) / 1e-4
+"""Times e^-rho: the direction of which the terms left out, e^-rho ln(1/p), are 1e-4."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -159,14 +164,15 @@ class Auditor:
         return Audit("reduced", float(change), stretch.log_norm)
 
     def _factored(self, stretch: Stretch, deep: bool) -> Audit:
-        """Deviation: of Z = [K; Q], relative to its norm."""
+        """Deviation: |T - 1| where the step ends at T Z instead of Z = [K; Q]."""
         before, after = stretch.before, stretch.after
+        columns = np.asarray(self.start.key).shape[1]
         if not deep:
             reference = Reference(self.problem, "factored", np.asarray(self.start.key).shape)
             end = reference.integrate(before[:-1] * np.exp(before[-1] / 2), stretch.step)
             last = after[:-1] * np.exp(after[-1] / 2)
-            change = np.linalg.norm(end - last) / np.linalg.norm(end)
-            return Audit("raw", float(change), stretch.log_norm)
+            change = _relative_change(last.reshape(-1, columns), end.reshape(-1, columns), _SMALL)
+            return Audit("raw", change, stretch.log_norm)
         x, z = self.problem.tokens, self.problem.queries
         delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
         query = np.broadcast_to(z[:, None, :], x.shape)
@@ -175,12 +181,15 @@ class Auditor:
         def field_of(active: Array) -> Field:
             return reduced_factored(flat[0][active], flat[1][active], x.shape[2])
 
-        moved, reason = self._reduced(stretch, field_of, before)
+        # The field does not depend on rho: from 0, its error control sees the rest of the state.
+        moved, reason = self._reduced(stretch, field_of, np.append(before[:-1], 0.0))
         if moved is None:
             return Audit("none", None, stretch.log_norm, reason)
-        last = after[:-1] * np.exp((after[-1] - moved[-1]) / 2)
-        change = np.linalg.norm(moved[:-1] - last) / np.linalg.norm(moved[:-1])
-        return Audit("reduced", float(change), stretch.log_norm)
+        last = after[:-1] * np.exp((after[-1] - before[-1] - moved[-1]) / 2)
+        small = max(_SMALL, _LEFT_OUT * np.exp(-stretch.log_norm))
+        end = moved[:-1].reshape(-1, columns)
+        change = _relative_change(last.reshape(-1, columns), end, small)
+        return Audit("reduced", change, stretch.log_norm)
 
     def _rows(self) -> Array:
         """(nL, D) rows relative to the selected token of every sample, all tokens."""
@@ -210,6 +219,13 @@ class Auditor:
         if field(end)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
         return end, ""
+
+
+def _relative_change(z: Array, other: Array, small: float) -> float:
+    """|T - 1| (Frobenius) of the T with z = T other (2d x e); directions of other smaller
+    than ``small`` times its largest are measured against that size."""
+    _, sizes, axes = np.linalg.svd(other, full_matrices=False)
+    return float(np.linalg.norm((z - other) @ axes.T / np.maximum(sizes, small * sizes[0])))
 
 
 def _straight(velocity: Callable[[Array], Array], state: Array, span: float) -> Array:
