@@ -13,6 +13,7 @@ from torch import Tensor
 
 from checks.flow import weights as attention
 from checks.flow.geometries import Geometry
+from checks.flow.weights import Pairs
 
 ORDER = 4
 _GAMMA = 0.25
@@ -34,16 +35,18 @@ _C = (
 )  # fmt: skip
 
 
-def field(geometry: Geometry, scores: Tensor, y: Tensor) -> Tensor:
+def field(geometry: Geometry, scores: Tensor | Pairs, y: Tensor) -> Tensor:
     """dy/d tau at state y: the vector field of gradient flow in rescaled time."""
-    margins = geometry.margins(y).view(scores.shape)
-    return geometry.velocity(y, attention.attention_weights(margins, scores).p.flatten(1))
+    pairs = scores if isinstance(scores, Pairs) else Pairs.of(scores)
+    margins = geometry.margins(y).view(pairs.scores.shape)
+    return geometry.velocity(y, attention.attention_weights(margins, pairs).p.flatten(1))
 
 
 def step(geometry: Geometry, scores: Tensor, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """One step of length h (B,): the new state, and the distance to the embedded solution."""
+    pairs = Pairs.of(scores)
     margins = geometry.margins(y).view(scores.shape)
-    weights, slope = attention.weights_jacobian(margins, scores)
+    weights, slope = attention.weights_jacobian(margins, pairs)
     p = weights.p.flatten(1)
     jacobian = geometry.velocity_jacobian(y, p, slope)
     size = y.shape[-1]
@@ -59,7 +62,7 @@ def step(geometry: Geometry, scores: Tensor, y: Tensor, h: Tensor) -> tuple[Tens
             argument = y + _sum(_A[i], stages)
         elif i == 5:
             argument = argument + stages[4]
-        rate = field(geometry, scores, argument) if i else geometry.velocity(y, p)
+        rate = field(geometry, pairs, argument) if i else geometry.velocity(y, p)
         if i:
             rate = rate + inverse_h * _sum(_C[i], stages)
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
