@@ -112,14 +112,14 @@ def test_stability_function_is_the_exponential_to_order_4() -> None:
 
 def measured_order(model: str, first: int) -> np.ndarray:
     """log2 of the ratio of global errors at 16 and 32 steps over one unit of rescaled time."""
-    problems, starts = drawn(model, 8, first=first)
+    problems, starts = drawn(model, 6, first=first)
     geometry, scores = geometry_of(problems, starts)
     y0 = state_of(geometry, 0.5, first)
     errors = []
-    fields = [partial(field_of_row, geometry, scores, row) for row in range(8)]
+    fields = [partial(field_of_row, geometry, scores, row) for row in range(6)]
     exact = np.stack([radau(f, y0[row].numpy(), 1.0) for row, f in enumerate(fields)])
     for steps in (16, 32):
-        y, h = y0, torch.full((8,), 1.0 / steps, dtype=torch.float64)
+        y, h = y0, torch.full((6,), 1.0 / steps, dtype=torch.float64)
         for _ in range(steps):
             y, _ = rodas.step(geometry, scores, y, h)
         errors.append(geometry.distance(y, torch.tensor(exact)).numpy())
@@ -145,7 +145,7 @@ def test_stiff_states_late_in_the_orbit() -> None:
     """On the orbit at norm 400 a step of 60 times the fast time scale is accurate and stable."""
     problems, starts = drawn("diagonal", 12, first=5)
     recorder = Recorder(range(12))
-    orbit = integrate(problems, starts, Settings(), [recorder])
+    orbit = integrate(problems, starts, Settings(early_steps=400, late_steps=40), [recorder])
     geometry, scores = geometry_of(problems, starts)
     h = torch.full((2,), 0.05, dtype=torch.float64)
     stiffness = []

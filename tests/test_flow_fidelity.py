@@ -28,7 +28,7 @@ from checks.flow.reference import ReferenceFailure, radau
 from checks.flow.settings import Settings
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
 
-SETTINGS = Settings(early_steps=500, late_steps=150)
+SETTINGS = Settings(early_steps=500, late_steps=120)
 
 
 @dataclass
@@ -169,7 +169,7 @@ def test_planted_steppers_are_caught(
 ) -> None:
     """In every run at least one audited stretch is beyond the bound, by a factor of 4 or more."""
     PLANTS[name][0](monkeypatch)
-    done = run(model, replace(SETTINGS, late_steps=40, horizon=60.0), count=3)
+    done = run(model, replace(SETTINGS, late_steps=20, horizon=60.0), count=3)
     assert len(done.rows) >= 2
     for row in done.rows:
         audits = done.audits(row, 10)

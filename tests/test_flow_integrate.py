@@ -83,7 +83,7 @@ def test_budgets_of_steps(model: str) -> None:
     early = integrate(problems, starts, Settings(early_steps=5))
     assert set(early.status) == {Status.UNSETTLED}
     assert (early.early_steps + early.rejected == 5).all()
-    late = integrate(problems, starts, Settings(gap=-1.0, late_steps=3))
+    late = integrate(problems, starts, Settings(gap=-1.0, early_steps=500, late_steps=3))
     assert late.settled.sum() >= 2
     for row in np.nonzero(late.settled)[0].tolist():
         if late.status[row] is not Status.RESURGENT:
@@ -146,13 +146,13 @@ def raw_norms(problem: AttentionProblem, start: Start, norm: str, times: Array) 
 
 @pytest.mark.parametrize("model", ["diagonal", "combined-diagonal"])
 def test_log_time_is_that_of_a_raw_time_integration(model: str) -> None:
-    problems, starts = drawn(model, 5, first=5)
+    problems, starts = drawn(model, 4, first=5)
     clock = Clock()
     orbit = integrate(problems, starts, Settings(horizon=8.0, early_steps=500), [clock])
     late_seen = 0
     for row in np.nonzero(orbit.settled)[0].tolist():
         points = np.array(clock.points[row], dtype=np.float64)
-        wanted = np.log([1e6, 1e12, 1e25, 1e50])
+        wanted = np.log([1e6, 1e12, 1e25])
         at = np.unique([int(np.abs(points[:, 1] - w).argmin()) for w in wanted])
         at = at[at > 0]
         norms = raw_norms(problems[row], starts[row], orbit.norm, np.exp(points[at, 1]))
@@ -164,7 +164,7 @@ def test_log_time_is_that_of_a_raw_time_integration(model: str) -> None:
             # Early: trapezia of ln(dt/d tau), seen 2.3e-4 of ln t.  Late: the o(1) of
             # ln t = m~ - ln(dm~/d tau) falls like 1/ln t, seen 1.2/ln t.
             assert error <= (2 / log_time if late else 5e-4 * log_time)
-    assert late_seen >= 3
+    assert late_seen >= 2
 
 
 def mirrored(problem: AttentionProblem, start: Start) -> tuple[AttentionProblem, Start]:
@@ -180,13 +180,14 @@ def mirrored(problem: AttentionProblem, start: Start) -> tuple[AttentionProblem,
 @pytest.mark.parametrize("model", MODELS)
 def test_mirrored_problems_have_mirrored_orbits(model: str) -> None:
     problems, starts = drawn(model, 6, first=5)
-    settings = Settings(horizon=60.0, early_steps=400)
+    settings = Settings(horizon=60.0, early_steps=450, late_steps=60)
     one = integrate(problems, starts, settings)
     twins = [mirrored(p, s) for p, s in zip(problems, starts, strict=True)]
     other = integrate([p for p, _ in twins], [s for _, s in twins], settings)
     assert one.status == other.status
     assert np.array_equal(one.selected, other.selected)
     done = one.settled
+    assert done.sum() >= 2
     # Signs are exact; the only sums in another order are those over w+ and w-, a log size:
     # roundings of it over some hundred steps, relative to margins of at most e^60 directions
     # amplify nothing (directions converge).
@@ -203,67 +204,69 @@ def frozen_start(problem: AttentionProblem, sign: int) -> Start:
     return Start.diagonal(key, query, problem.dim)
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_frozen_signs_stay_frozen_at_any_depth(sign: int) -> None:
-    problems = [gaussian_problem(s) for s in range(8)]
-    starts = [frozen_start(p, sign) for p in problems]
-    recorder = Recorder(range(8))
-    settings = Settings(gap=-1.0, horizon=1500.0, early_steps=500, late_steps=150)
+SIGNS = [-1] * 6 + [1] * 6
+
+
+def test_frozen_signs_stay_frozen_at_any_depth() -> None:
+    problems = [gaussian_problem(s % 6) for s in range(12)]
+    starts = [frozen_start(p, sign) for p, sign in zip(problems, SIGNS, strict=True)]
+    recorder = Recorder(range(12))
+    settings = Settings(gap=-1.0, horizon=1000.0, early_steps=450, late_steps=100)
     orbit = integrate(problems, starts, settings, [recorder])
     assert orbit.log_norm.max() > 700  # beyond float64's own range
-    for row in range(8):
-        weight = sign * orbit.direction[row, 0]
-        assert weight >= 0
+    for row, sign in enumerate(SIGNS):
+        assert sign * orbit.direction[row, 0] >= 0
         assert orbit.direction[row, 1] == 0
-        # In the orbit's own coordinate u_0 the weight is sign 0.16 e^{+-u_0}: its ratio to the
-        # start is exact, however small, and the other half is 0 for ever.
-        last = recorder.stretches[row][-1].after
-        size = np.log(0.16) + sign * last[0]
+        # In the orbit's own coordinate u_0 the weight is sign 0.16 e^{+-u_0}: never 0, however
+        # small, and no larger than the whole (rounding of logs of up to 1000).
+        size = np.log(0.16) + sign * recorder.stretches[row][-1].after[0]
         assert np.isfinite(size)
-        assert size <= orbit.log_norm[row] + 1e-9 * abs(orbit.log_norm[row])
+        assert size <= orbit.log_norm[row] + 8 * EPS * 1000
 
 
 def test_free_signs_do_cross() -> None:
     """Negative control: with c_0 > 0 the same problems do take the other sign."""
-    problems = [gaussian_problem(s) for s in range(8)]
-    flips = 0
-    for sign in (-1, 1):
-        starts = []
-        for problem in problems:
-            frozen = frozen_start(problem, sign)
-            key = np.array(frozen.key)
-            key[0] *= 1.5
-            starts.append(Start.diagonal(key, frozen.query, problem.dim))
-        orbit = integrate(problems, starts, Settings(early_steps=400))
-        flips += int((sign * orbit.direction[:, 0] < 0).sum())
-    assert flips >= 4
+    problems = [gaussian_problem(s % 6) for s in range(12)]
+    starts = []
+    for problem, sign in zip(problems, SIGNS, strict=True):
+        frozen = frozen_start(problem, sign)
+        key = np.array(frozen.key)
+        key[0] *= 1.5
+        starts.append(Start.diagonal(key, frozen.query, problem.dim))
+    orbit = integrate(problems, starts, Settings(early_steps=300, late_steps=50))
+    assert (np.array(SIGNS) * orbit.direction[:, 0] < 0).sum() >= 3
+
+
+FORTY = 40
 
 
 @cache
-def forty() -> tuple[list[AttentionProblem], list[Start], Orbit]:
-    problems, starts = drawn("diagonal", 40, (2, 3, 3), first=300)
-    return problems, starts, integrate(problems, starts, Settings(early_steps=500))
+def twice() -> Orbit:
+    """40 runs at the usual tolerances, then the same 40 at a tenth of them."""
+    problems, starts = drawn("diagonal", FORTY, (2, 3, 3), first=300)
+    settings = Settings(early_steps=500, late_steps=120, horizon=120.0)
+    return integrate(problems * 2, starts * 2, settings, tightness=[1.0] * FORTY + [0.1] * FORTY)
 
 
 def test_a_tenth_of_the_tolerance_changes_nothing() -> None:
-    problems, starts, orbit = forty()
-    settings = Settings(early_steps=1000, late_steps=1200)
-    fine = integrate(problems, starts, settings, tightness=[0.1] * len(problems))
-    assert fine.early_steps.sum() > 1.4 * orbit.early_steps.sum()  # order 4: 10^(1/4) = 1.8
-    both = orbit.settled & fine.settled
-    assert both.sum() >= 30
-    assert np.array_equal(orbit.selected[both], fine.selected[both])
-    closed = [i for i in np.nonzero(both)[0] if orbit.status[i] is Status.CLOSED]
-    assert len(closed) >= 25
+    orbit = twice()
+    coarse, fine = slice(0, FORTY), slice(FORTY, 2 * FORTY)
+    both = orbit.settled[coarse] & orbit.settled[fine]
+    assert both.sum() >= 25
+    assert np.array_equal(orbit.selected[coarse][both], orbit.selected[fine][both])
+    steps = orbit.early_steps
+    assert steps[fine][both].sum() > 1.4 * steps[coarse][both].sum()  # order 4: 10^(1/4) = 1.8
+    closed = [i for i in np.nonzero(both)[0].tolist() if orbit.status[i] is Status.CLOSED]
+    assert len(closed) >= 20
     for i in closed:
-        assert fine.status[i] is Status.CLOSED
+        assert orbit.status[FORTY + i] is Status.CLOSED
         # Both brackets hold the same best margin.
-        assert orbit.primal[i] <= fine.dual[i] * (1 + 4 * EPS)
-        assert fine.primal[i] <= orbit.dual[i] * (1 + 4 * EPS)
+        assert orbit.primal[i] <= orbit.dual[FORTY + i] * (1 + 4 * EPS)
+        assert orbit.primal[FORTY + i] <= orbit.dual[i] * (1 + 4 * EPS)
 
 
 def test_errors_booked_are_within_their_bounds() -> None:
-    _, _, orbit = forty()
+    orbit = twice()
     assert (orbit.worst_error <= 1).all()
     assert (orbit.error_sum > 0).all()
 
