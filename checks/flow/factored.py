@@ -237,9 +237,10 @@ class _Modes:
         """(B, 2d, 2d): (e^x - e^y)/(x - y) over the exponents, e^x on the diagonal."""
         x, y = self.exponent.unsqueeze(-1), self.exponent.unsqueeze(-2)
         gap = (x - y).abs()
-        # (1 - e^-g)/g = 1 - g/2 + ...: below 1e-8 that is 1 to half a rounding error more.
+        # (1 - e^-g)/g = 1 - g/2 + g^2/6 - ...: the series where its third term is below rounding.
         safe = gap.clamp_min(1e-8)
-        return torch.exp(torch.maximum(x, y)) * -torch.expm1(-safe) / safe
+        mean = torch.where(gap > 1e-8, -torch.expm1(-safe) / safe, 1 - gap / 2)
+        return torch.exp(torch.maximum(x, y)) * mean
 
 
 def singular_decomposition(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
