@@ -117,21 +117,18 @@ class FactoredGeometry(Geometry):
         key, query, rho = self._split(y)
         left, right = self._arms(key, query)
         # d velocity/dp_r, and e^-rho dm_r/dZ: the same vector [delta_r (Q^T z_r)^T; z_r (..)^T].
-        gradient = torch.cat(
-            (_outer(self.rows.delta, right).flatten(-2), _outer(self.rows.query, left).flatten(-2)),
-            dim=-1,
-        )
+        arms = _outer(self.rows.delta, right), _outer(self.rows.query, left)
+        still = torch.zeros_like(left[:, :, :1])
+        gradient = torch.cat((arms[0].flatten(-2), arms[1].flatten(-2), still), dim=-1)
         size = torch.exp(rho)[:, None, None]
-        margins = size * (left * right).sum(-1, keepdim=True)
-        through_p = gradient.mT @ (slope @ torch.cat((size * gradient, margins), dim=-1))
-        e, half = key.shape[-1], gradient.shape[-1] // 2
+        slopes = size * gradient  # dm_r/dy, less its last entry, dm_r/drho = m_r
+        slopes[:, :, -1:] = size * (left * right).sum(-1, keepdim=True)
+        jacobian = gradient.mT @ (slope @ slopes)
+        d, e = key.shape[1:]
         eye = torch.eye(e, dtype=y.dtype, device=y.device)
-        g = self._adjoint(p)
-        across = g[:, :, None, :, None] * eye[:, None, :]
-        across = across.reshape(-1, half, half)
-        jacobian = torch.nn.functional.pad(through_p, (0, 0, 0, 1))
-        jacobian[:, :half, half : 2 * half] += across
-        jacobian[:, half : 2 * half, :half] += across.mT
+        across = (self._adjoint(p)[:, :, None, :, None] * eye[:, None, :]).reshape(-1, d * e, d * e)
+        jacobian[:, : d * e, d * e : -1] += across
+        jacobian[:, d * e : -1, : d * e] += across.mT
         return jacobian
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
