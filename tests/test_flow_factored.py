@@ -248,10 +248,14 @@ def test_norms_and_growth(seed: int, shape: tuple[int, int]) -> None:
         float((geometry.margins(y) * p).sum(-1)[0])
         <= (1 + 1e3 * EPS) * nuclear * float(geometry.dual_norm(p)[0]) + 1e3 * EPS
     )
-    growth = geometry.margin_growth(y, p, torch.zeros_like(y[:, 0]))
+    # e^-rho dm~/d tau is the growth of p^T m while p is constant; any rho will do.
+    rho = geometry.log_size(y) + 1.5
+    growth = geometry.margin_growth(y, p, rho)
     h = 1e-5
     up, down = (
-        geometry.margins(geometry.advance(y, p, torch.full((3,), s, dtype=torch.float64)))
+        geometry.scaled_margins(
+            geometry.advance(y, p, torch.full((3,), s, dtype=torch.float64)), rho
+        )
         for s in (h, -h)
     )
     found = (p * (up - down)).sum(-1) / (2 * h)
