@@ -1,0 +1,162 @@
+"""The evidence record of one claim: everything the report shows, as one JSON object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from checks import symbolic_checks
+from checks.aggregate import Requirements, Tally, decide
+from checks.outcomes import SCHEMA, CaseResult, Outcome, Verdict
+from theory.catalogue import ASSUMPTIONS, SENTENCES
+from theory.claims import Claim
+
+BINS = 12
+CURVES_SHOWN = 6
+
+
+def histogram(values: Sequence[float]) -> dict[str, Any] | None:
+    """Edges and counts of the finite values; None where there are none."""
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite:
+        return None
+    counts, edges = np.histogram(finite, bins=BINS if min(finite) < max(finite) else 1)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def record(
+    claim: Claim, verdict: Verdict, tally: Tally, need: Requirements, replay: str | None
+) -> dict[str, Any]:
+    """The object of ``evidence/<key>.json`` (schema 1, additive changes only)."""
+    results = tally.results
+    return {
+        "schema": SCHEMA,
+        "claim": claim.key,
+        "kind": claim.kind,
+        "title": claim.title,
+        "statement": claim.statement,
+        "latex": claim.latex,
+        "sentences": claim.sentences,
+        "sentence_texts": {key: SENTENCES[key] for key in claim.sentences},
+        "citation": {"source": claim.citation.source, "text": claim.citation.text},
+        "assumptions": [_assumption(key, tally) for key in claim.assumptions],
+        "rests_on": claim.rests_on,
+        "expect": claim.expect,
+        "falsified_by": claim.falsified_by,
+        "not_shown": claim.not_shown,
+        "outcome": verdict.outcome.word,
+        "reason": verdict.reason,
+        "advice": verdict.outcome.advice,
+        "counts": {
+            "tried": verdict.tried,
+            "informative": verdict.informative,
+            "held": len(tally.of(Outcome.HELD)),
+            "falsified": len(tally.of(Outcome.FALSIFIED)),
+            "vacuous": verdict.vacuous,
+            "inconclusive": verdict.inconclusive,
+            "error": len(tally.of(Outcome.ERROR)),
+            "problems": verdict.problems,
+        },
+        "reasons": tally.reasons,
+        "must_see": {label: tally.regions.get(label, 0) for label in need.must_see},
+        "regions": tally.regions,
+        "tolerances": _tolerances(tally, need),
+        "worst": _worst(tally, replay),
+        "histograms": _histograms(results),
+        "curves": _curves(results),
+        "derivation": [
+            {"words": words, "latex": latex}
+            for words, latex in (
+                symbolic_checks.derivation(claim.key)
+                if claim.key in symbolic_checks.claims()
+                else ()
+            )
+        ],
+        "profile": verdict.profile,
+        "seed": verdict.seed,
+        "versions": verdict.versions,
+        "seconds": verdict.seconds,
+    }
+
+
+def _assumption(key: str, tally: Tally) -> dict[str, Any]:
+    assumption = ASSUMPTIONS[key]
+    margins = [r.assumptions[key] for r in tally.results if key in r.assumptions]
+    violation = next((v for v in tally.violations if v.assumption == key), None)
+    return {
+        "key": key,
+        "statement": assumption.statement,
+        "latex": assumption.latex,
+        "scope": assumption.scope,
+        "margins": histogram(margins),
+        "violators": violation and {"tried": violation.tried, "vacuous": violation.vacuous},
+    }
+
+
+def _tolerances(tally: Tally, need: Requirements) -> list[dict[str, Any]]:
+    """Each tolerance once, at its largest, with the verdict at half and at twice all of them."""
+    largest: dict[str, Any] = {}
+    for result in tally.informative:
+        for m in result.measurements:
+            if m.name not in largest or m.tolerance > largest[m.name].tolerance:
+                largest[m.name] = m
+    half, double = decide(tally, need, 0.5)[0].word, decide(tally, need, 2.0)[0].word
+    return [
+        {"name": name, "value": m.tolerance, "because": m.because, "at_half": half,
+         "at_double": double}
+        for name, m in largest.items()
+    ]  # fmt: skip
+
+
+def _worst(tally: Tally, replay: str | None) -> dict[str, Any] | None:
+    if tally.worst is None:
+        return None
+    _, m = tally.worst
+    return {
+        "name": m.name,
+        "value": m.value,
+        "tolerance": m.tolerance,
+        "ratio": m.ratio,
+        "because": m.because,
+        "file": replay,
+        "command": f"marginflow replay {replay}" if replay else "",
+    }
+
+
+def _histograms(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for r in results for name in r.inputs)
+    out = []
+    for name in names:
+        values = [r.inputs[name] for r in results if name in r.inputs]
+        counted = histogram(values)
+        if counted is not None:
+            out.append({"name": f"input {name}", "label": name, **counted})
+    for name in dict.fromkeys(m.name for r in results for m in r.measurements):
+        ratios = [m.ratio for r in results for m in r.measurements if m.name == name]
+        logs = [math.log10(max(ratio, 1e-17)) for ratio in ratios if ratio < math.inf]
+        counted = histogram(logs)
+        if counted is not None:
+            label = f"log10 of {name} over its tolerance"
+            out.append({"name": f"measured {name}", "label": label, **counted})
+    return out
+
+
+def _curves(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
+    """Curves of the worst cases, and of the first few others, one plot a quantity."""
+    shown = [r for r in results if r.curves and r.outcome is not Outcome.VACUOUS]
+    shown.sort(key=lambda r: -(r.worst.ratio if r.worst else 0.0))
+    out = []
+    for name in dict.fromkeys(name for r in shown for name in r.curves):
+        series = [
+            {"label": f"{r.spec.get('family', '')} {r.problem_id[:6]}", "points": r.curves[name]}
+            for r in shown[:CURVES_SHOWN]
+            if name in r.curves
+        ]
+        out.append(
+            {"name": name, "title": f"{name}: the worst cases", "x_label": "ln N(W)",
+             "y_label": name, "y_log": True, "series": series}
+        )  # fmt: skip
+    return out
