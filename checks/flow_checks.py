@@ -187,9 +187,9 @@ def loss_decreases(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     return out
 
 
-_RTOL = 1e-12
+_RTOL = 1e-11
 """Relative tolerance of the direct integrations of (k, q): near rounding."""
-_SPAN = 6.0
+_SPAN = 3.0
 """Their length in rescaled time: |r_j| grows by 2|A^T p| tau, so weights change by e^(tau)."""
 
 

@@ -131,7 +131,7 @@ def _refutation(
 ) -> str:
     """The sentence that refutes the claim by this rival; empty where it does not."""
     reached, _ = from_raw(run, rival.solution.norm)
-    closes = max(1 - rival.solution.lower * reached, 0.0)
+    closes = rivals.eps_reached(rival.solution, reached)
     if closes > eps:
         return ""
     try:
@@ -180,6 +180,11 @@ def start_gap(problem: AttentionProblem, start: Start, claimed: SvmSolution) -> 
     margins = (constraints.matrices if full else constraints.rows) @ weights.ravel()
     norm = norm_of(weights, claimed.norm)
     return float(1 - claimed.optimum * margins.min() / norm) if norm > 0 else 1.0
+
+
+def gap_of_direction(run: Run, claimed: SvmSolution) -> float:
+    """1 - optimum * margin/N of the final direction, for the optimal tokens (float64)."""
+    return start_gap(run.problem, Start.combined(run.direction, run.problem.dim), claimed)
 
 
 def norm_of(weights: Array, norm: str) -> float:

@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from checks import assumptions, judging, runs, svm, tolerances
+from checks import assumptions, audit, judging, runs, svm, tolerances
 from checks.cases import Case
 from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.judging import NOT_SEPARABLE, Judged, Rival
 from checks.outcomes import CaseResult, Measurement, Outcome
-from checks.problems import Array, constraints_of
+from checks.problems import Array, AttentionProblem, Start, constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
 from checks.svm import SvmSolution
-
-CURVES = ("margin over the norm", "dual bound")
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,15 @@ def result(
 
 def unmet(case: Case, keys: Sequence[str]) -> tuple[dict[str, float], str]:
     """Signed margins of the problem and start assumptions among keys; the first unmet one."""
+    return unmet_of(case.problem, case.start, keys)
+
+
+def unmet_of(
+    problem: AttentionProblem, start: Start, keys: Sequence[str]
+) -> tuple[dict[str, float], str]:
+    """As ``unmet``, for a problem and a start that are no drawn case."""
     margins = {
-        key: assumptions.BEFORE[key](case.problem, case.start)
-        for key in keys
-        if key in assumptions.BEFORE
+        key: assumptions.BEFORE[key](problem, start) for key in keys if key in assumptions.BEFORE
     }
     return margins, next((key for key, margin in margins.items() if not margin > 0), "")
 
@@ -129,7 +132,7 @@ def _judged(prepared: _Prepared, run: Run, context: Context, judge: Judge) -> Ca
     certified = np.isfinite(judged.upper)
     certificate = None
     if certified:
-        gap = max(1 - judged.lower / judged.upper, 0.0) * (1 + 1e-9) + 1e-15
+        gap = audit.gap_of(judged.lower, judged.upper)
         certificate = judging.certificate(run, prepared.claimed.norm, gap)
     return result(
         prepared.case,
@@ -138,7 +141,7 @@ def _judged(prepared: _Prepared, run: Run, context: Context, judge: Judge) -> Ca
         margins,
         informative=judged.outcome is not Outcome.VACUOUS and prepared.informative,
         measurements=judged.measurements,
-        curves=_curves(run, prepared.claimed),
+        curves=gap_curves(run, prepared.claimed),
         certificate=certificate,
     )
 
@@ -151,7 +154,7 @@ def _separation(run: Run) -> float:
     return float((rows @ run.direction.ravel()).min())
 
 
-def _curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, float]]]:
+def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, float]]]:
     """Relative gaps of margin and dual bound to the optimum, against ln norm (late phase)."""
     late = run.curve[np.isfinite(run.curve[:, 2])]
     out: dict[str, list[tuple[float, float]]] = {}

@@ -32,6 +32,9 @@ class Fidelity:
     deviation: float
     own: str
     fault: str
+    drift: float | None = None
+    """Relative drift of the conserved quantity up to norm 1e6, recomputed from stored states
+    (None: not sampled, or nothing is conserved).  Diagonal: structural, so no evidence."""
 
     @property
     def ok(self) -> bool:
@@ -149,7 +152,8 @@ def _record(
     if not all(audit.passed for audit in done):
         fault = fault or NOT_THE_FLOW
     deviation = max((float(audit.deviation or 0.0) for audit in done), default=0.0)
-    return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault)
+    drift = fidelity.drift(auditor.start, stored)
+    return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
 
 
 NOT_THE_FLOW = "an audited stretch is not gradient flow"

@@ -62,7 +62,9 @@ COMBINED_LIMIT = _limit("combined")
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
 COMBINED_CERTAIN = Stream((Source("combined-diagonal/separable/separating"),), share=0.4)
 FROZEN = Stream(
-    (Source("diagonal/separable/frozen", 0.9),), must_see=("frozen-start-sign",), share=0.4
+    (Source("diagonal/contrary/frozen", 0.5), Source("diagonal/separable/frozen", 0.9)),
+    must_see=("frozen-start-sign",),
+    share=0.4,
 )
 
 _VECTOR_FIELDS = tuple(

@@ -254,3 +254,29 @@ def chain_breaks(stretches: list[Stretch], initial: Array) -> str:
             return NO_CHAIN
         at = stretch.after
     return ""
+
+
+_DRIFT_LIMIT = np.log(1e6)
+"""Past this norm K^T K - Q^T Q is the difference of numbers 1e12 times its size."""
+
+
+def drift(start: Start, stretches: list[Stretch]) -> float | None:
+    """Largest change of k^2 - q^2 or K^T K - Q^T Q over |K|^2 + |Q|^2, up to norm 1e6."""
+    if start.model == "combined":
+        return None
+    key, query = np.asarray(start.key), np.asarray(start.query)
+    worst = 0.0
+    for stretch in stretches:
+        if stretch.log_norm > _DRIFT_LIMIT:
+            break
+        if start.model == "diagonal":
+            up = (key + query) * np.exp(stretch.after / 2)
+            down = (key - query) * np.exp(-stretch.after / 2)
+            k, q = (up + down) / 2, (up - down) / 2
+            change = (k * k - q * q) - (key * key - query * query)
+        else:
+            scale = np.exp(stretch.after[-1] / 2)
+            k, q = stretch.after[:-1].reshape(2, *key.shape) * scale
+            change = (k.T @ k - q.T @ q) - (key.T @ key - query.T @ query)
+        worst = max(worst, float(np.abs(change).max() / ((k * k).sum() + (q * q).sum())))
+    return worst

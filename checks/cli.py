@@ -1,0 +1,273 @@
+"""The ``marginflow`` command.  Light to start: what a subcommand needs is imported by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+# Before numpy or torch are loaded, here and in every worker: one thread, one code path
+# (research/determinism.md), so that the same seed gives the same bits.
+for _name, _value in (
+    ("OMP_NUM_THREADS", "1"),
+    ("MKL_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("MKL_CBWR", "AVX2,STRICT"),
+):
+    os.environ.setdefault(_name, _value)
+
+import click  # noqa: E402
+
+BAD_INPUT = 2
+
+
+class _Bad(click.ClickException):
+    """Bad usage or bad input: one line on stderr, exit status 2."""
+
+    exit_code = BAD_INPUT
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"marginflow: {self.format_message()}", err=True)
+
+
+class _Group(click.Group):
+    """A group whose usage errors are one line, too."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.UsageError as error:
+            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            click.echo(f"marginflow: {error.format_message()}{hint}", err=True)
+            sys.exit(BAD_INPUT)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.exceptions.Exit as stop:
+            sys.exit(stop.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("marginflow: interrupted; nothing that was finished is lost", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="marginflow", prog_name="marginflow")
+def main() -> None:
+    """Verify theorems about the implicit bias of gradient flow in softmax attention."""
+
+
+def _exit(status: int) -> NoReturn:
+    raise click.exceptions.Exit(status)
+
+
+def _known(keys: tuple[str, ...]) -> list[str]:
+    from difflib import get_close_matches
+
+    from theory.catalogue import CLAIMS
+
+    for key in keys:
+        if key not in CLAIMS:
+            near = get_close_matches(key, CLAIMS, 1, 0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise _Bad(f"no claim is called {key!r}{hint} (marginflow list names them all)")
+    return list(dict.fromkeys(keys))
+
+
+@main.command("list")
+def list_claims() -> None:
+    """Name every claim: key, kind, what is expected, sentences, title."""
+    from theory.catalogue import CLAIMS
+
+    width = max(map(len, CLAIMS))
+    for claim in CLAIMS.values():
+        sentences = ",".join(claim.sentences) or "-"
+        click.echo(f"{claim.key:{width}}  {claim.expect:9}  {sentences:9}  {claim.title}")
+
+
+@main.command()
+@click.argument("key")
+def explain(key: str) -> None:
+    """Show one claim: statement, source sentence, assumptions, derivation."""
+    from checks import symbolic_checks
+    from theory.catalogue import ASSUMPTIONS, CLAIMS, SENTENCES
+
+    claim = CLAIMS[_known((key,))[0]]
+    lines = [f"{claim.key}: {claim.title}", "", claim.statement, "", f"  {claim.latex}", ""]
+    lines += [f"kind      {claim.kind}", f"expected  {claim.expect}"]
+    lines += [f"source    {claim.citation.source}: {claim.citation.text}"]
+    lines += [f"{s:9} {SENTENCES[s]}" for s in claim.sentences]
+    lines += [f"rests on  {below}" for below in claim.rests_on]
+    for name in claim.assumptions:
+        assumption = ASSUMPTIONS[name]
+        lines += ["", f"assumes   {name} (of the {assumption.scope}): {assumption.statement}"]
+    lines += ["", f"Falsified by: {claim.falsified_by}", f"Not shown: {claim.not_shown}"]
+    if key in symbolic_checks.claims():
+        lines += ["", "Derivation:"]
+        for words, latex in symbolic_checks.derivation(key):
+            lines += [f"  {words}", f"      {latex}"]
+    click.echo("\n".join(lines))
+
+
+def _seconds(_: Any, __: Any, value: str | None) -> float | None:
+    """A time such as 90, 90s, 10m, 1.5h, in seconds."""
+    if value is None:
+        return None
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(value[-1:])
+    try:
+        seconds = float(value[:-1] if factor else value) * (factor or 1.0)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise click.BadParameter(f"{value!r} is no time; write 90s, 10m or 1h")
+    return seconds
+
+
+@main.command()
+@click.argument("keys", nargs=-1)
+@click.option("--profile", type=click.Choice(["quick", "full", "deep"]), default="quick")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Same seed, same verdicts.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports/out"))
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
+@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler (not in this version).")
+@click.option("--resume", is_flag=True, help="Keep the verdicts that OUT holds already.")
+@click.option("--time-limit", callback=_seconds, metavar="10m", help="Start no claim after it.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first claim not as expected.")
+def verify(
+    keys: tuple[str, ...],
+    profile: str,
+    seed: int,
+    out: Path,
+    device: str,
+    workers: int | None,
+    cluster: str | None,
+    resume: bool,
+    time_limit: float | None,
+    fail_fast: bool,
+) -> None:
+    """Check claims (all, or KEYs) and write a report to OUT."""
+    wanted = _known(keys)
+    if cluster is not None:
+        raise _Bad("--cluster is not available in this version; use --workers N")
+    if out.exists() and not out.is_dir():
+        raise _Bad(f"--out {out} is a file; name a directory")
+    from checks import campaign
+    from checks.outcomes import exit_status
+
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise _Bad("--device cuda: torch finds no CUDA device; use --device cpu")
+    order = campaign.Order(
+        tuple(wanted), profile, seed, str(out), device,
+        workers or len(os.sched_getaffinity(0)), resume, time_limit, fail_fast,
+    )  # fmt: skip
+    try:
+        verdicts = campaign.run(order, " ".join(["marginflow", *sys.argv[1:]]))
+    except OSError as error:
+        raise _Bad(f"cannot write to {out}: {error.strerror or error}") from error
+    click.echo(f"report: {out / 'index.html'}")
+    _exit(exit_status(verdicts))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", type=click.Choice(["diagonal", "factored", "combined"]))
+@click.option("--starts", type=click.IntRange(min=0), help="Starts to draw beside the file's own.")
+@click.option("--seed", type=click.IntRange(min=0), default=0)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page about this problem.")
+def check(
+    file: Path, model: str | None, starts: int | None, seed: int, as_json: bool, html: Path | None
+) -> None:
+    """Judge the theorem on your own problem FILE.npz."""
+    from checks import own_data
+    from checks.outcomes import dumps
+    from checks.problems import BadInput
+
+    try:
+        result = own_data.check(file, model, starts, seed)
+    except BadInput as error:
+        raise _Bad(str(error)) from error
+    if html is not None:
+        import reports
+
+        try:
+            reports.problem_page(result, html)
+        except OSError as error:
+            raise _Bad(f"cannot write {html}: {error.strerror or error}") from error
+    shown = {key: value for key, value in result.items() if key != "curves"}
+    click.echo(dumps(shown) if as_json else own_data.summary(shown))
+    _exit({"falsified": 1, "held": 0}.get(result["outcome"], 3))
+
+
+def _record(file: Path) -> dict[str, Any]:
+    """The JSON object in a case file; one line where there is none."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _Bad(f"{file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _Bad(f"{file}: not a case file: {error}") from error
+    if not isinstance(record, dict) or "claim" not in record:
+        raise _Bad(f"{file}: not a case file; marginflow verify writes them to OUT/cases")
+    return record
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def replay(file: Path) -> None:
+    """Run a recorded case again; 0 if its outcome comes out again."""
+    record = _record(file)
+    from checks import runner
+
+    try:
+        result = runner.replay(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _Bad(f"{file}: damaged case file: {error}") from error
+    click.echo(f"{record['claim']}: recorded {record['outcome']}, now {result.outcome.word}")
+    if result.reason:
+        click.echo(f"  {result.reason}")
+    for m in result.measurements:
+        click.echo(f"  {m.name}: {m.value:.6g}, tolerance {m.tolerance:.3g} ({m.because})")
+    _exit(0 if result.outcome.word == record["outcome"] else 1)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def audit(file: Path) -> None:
+    """Re-verify a case file's certificate from its raw tokens, in rationals."""
+    record = _record(file)
+    from checks.audit import BadCase, audit_case
+
+    if record.get("certificate") is None:
+        raise _Bad(f"{file}: this case carries no certificate to audit")
+    try:
+        stands, why = audit_case(record)
+    except BadCase as error:
+        raise _Bad(f"{file}: {error}") from error
+    click.echo(f"{'stands' if stands else 'does NOT stand'}: {why}")
+    _exit(0 if stands else 1)
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def report(directory: Path) -> None:
+    """Rebuild DIRECTORY/index.html and summary.md from the recorded evidence."""
+    import reports
+
+    try:
+        page = reports.build(directory)
+    except reports.BadReport as error:
+        raise _Bad(str(error)) from error
+    click.echo(f"report: {page}")
+
+
+if __name__ == "__main__":
+    main()
