@@ -71,6 +71,15 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
+def has_shape(name: str, shape: Shape) -> bool:
+    """Has the family called ``name`` cases of this shape?"""
+    try:
+        family(name).check_shape(shape)
+    except ValueError:
+        return False
+    return True
+
+
 VIOLATORS: dict[str, tuple[str, ...]] = {
     "optimal-unique": tuple(f"{model}/tied/separating" for model in MODELS),
     "separable": tuple(f"{model}/nonseparable/random" for model in MODELS),

@@ -19,6 +19,7 @@ from checks.aggregate import Requirements, Tally, Violation, decide
 from checks.budgets import PROFILES, Budget
 from checks.cases import Case, CaseSpec, campaign_specs, case_from_record, case_record, decode
 from checks.context import Context
+from checks.families import has_shape
 from checks.outcomes import CaseResult, Outcome, Verdict, dumps
 from checks.streams import Stream
 from checks.versions import versions
@@ -164,7 +165,7 @@ def _violate(
     """The side stream: cases that break one assumption must come out VACUOUS."""
     families = stream.violators(assumption)
     each = -(-budget.violators // len(families))
-    shape = stream.shapes[min(1, len(stream.shapes) - 1)]
+    shape = next(s for s in stream.shapes[1:] if all(has_shape(f, s) for f in families))
     specs = [
         spec
         for family in families

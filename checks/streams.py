@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.families import FAMILIES, violators
 from checks.problem_families import Shape
@@ -57,6 +57,7 @@ def _limit(model: str, *more: Source, must_see: tuple[str, ...] = ()) -> Stream:
 
 
 DIAGONAL_LIMIT = _limit("diagonal", Source("diagonal/near-tied/separating"))
+DIAGONAL_KKT = replace(DIAGONAL_LIMIT, share=0.75)
 COMBINED_DIAGONAL_LIMIT = _limit("combined-diagonal")
 COMBINED_LIMIT = _limit("combined")
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
@@ -74,7 +75,7 @@ _VECTOR_FIELDS = tuple(
 )
 VECTOR_FIELDS = Stream(_VECTOR_FIELDS)
 DIAGONAL_EARLY = Stream(
-    (Source("diagonal/unconstrained/random"), Source("diagonal/separable/small")), share=0.4
+    (Source("diagonal/unconstrained/random"), Source("diagonal/separable/small")), share=0.2
 )
 ORBITS = Stream(
     (
