@@ -282,9 +282,12 @@ def orbit(cases: Sequence[Case], context: Context) -> list[CaseResult]:
             out.append(vacuous(case, margins, missing))
             continue
         record = by_case[id(case)].fidelity
-        because = "largest relative change of a weight that one step may be off (fidelity.py)"
+        because = (
+            f"a step may be off by {fidelity.STEP_BOUND:g} relative, and by "
+            f"{fidelity.SHARE_BOUND:g} of its own change (the reasons are in fidelity.py)"
+        )
         measured = (
-            Measurement("deviation of a stretch", record.deviation, fidelity.STEP_BOUND, because),
+            Measurement("deviation of a stretch over its bound", record.deviation, 1.0, because),
             Measurement("local error over its bound", record.worst_error, 1.0, "error control"),
         )
         verdict = _decide(case, margins, measured, record.audited > 0)

@@ -23,8 +23,9 @@ class Fidelity:
     """Whether an orbit may count as gradient flow.
 
     worst_error: largest accepted local error over its bound.  audited: stretches of this
-    very row that were integrated again (0 unless it was sampled), and the largest deviation
-    among them.  own: the fault found in this row; fault: in any row of its batch (empty: none).
+    very row that were integrated again (0 unless it was sampled); deviation: the largest
+    among them, over its bound (``fidelity.Audit.bound``).  own: the fault found in this row;
+    fault: in any row of its batch (empty: none).
     """
 
     worst_error: float
@@ -151,7 +152,7 @@ def _record(
     done = [audit for audit in audits if audit.deviation is not None]
     if not all(audit.passed for audit in done):
         fault = fault or NOT_THE_FLOW
-    deviation = max((float(audit.deviation or 0.0) for audit in done), default=0.0)
+    deviation = max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
     drift = fidelity.drift(auditor.start, stored)
     return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
 
