@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from checks.aligned_problems import ALIGNED_PROBLEMS, TURNED, draw_aligned
 from checks.blobs import Blob
+from checks.factored_starts import draw_aligned_start, draw_factored_start
 from checks.families import Family, family
+from checks.frames import Alignment
 from checks.problem_families import Shape, draw_problem
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 from checks.start_families import draw_start
@@ -53,6 +56,8 @@ class Case:
     witness: a direction with every optimal-token margin positive, known by construction:
     (dim,), or (dim, dim) for full weights; None where the family enforces nothing.
     regions: labels of the parts of the input space the case lies in.
+    alignment: frames and diagonal problem where the data are aligned (S6), else None; its
+    ``start`` is None where the start is not aligned with them.
     """
 
     problem: AttentionProblem
@@ -61,6 +66,7 @@ class Case:
     regions: tuple[str, ...]
     start_family: str
     spec: CaseSpec = field(repr=False)
+    alignment: Alignment | None = field(default=None, repr=False)
 
     @cached_property
     def _inputs(self) -> dict[str, float]:
@@ -86,7 +92,11 @@ class Case:
         if start.key is not None and start.query is not None:
             k, q = start.key, start.query
             norm = float(np.sqrt((k * k).sum() + (q * q).sum()))
-            out["least invariant"] = float(np.abs((k - q) * (k + q)).min() / 2.0)
+            diagonal = self.alignment.start if self.alignment is not None else start
+            if diagonal is not None and diagonal.model == "diagonal":
+                assert diagonal.key is not None and diagonal.query is not None
+                k, q = diagonal.key, diagonal.query
+                out["least invariant"] = float(np.abs((k - q) * (k + q)).min() / 2.0)
         else:
             norm = float(np.linalg.norm(start.weights))
         out["log10 start norm"] = float(np.log10(norm)) if norm > 0 else -np.inf
@@ -99,16 +109,27 @@ class Case:
         condition (largest over smallest nonzero singular value of the constraint rows);
         witness margin (least cosine between the witness and a row; only with a witness);
         log10 start norm (of (k, q) stacked, or of W); least invariant (min_j c_j; diagonal
-        model only).
+        model and aligned starts only).
         """
         return dict(self._inputs)
 
 
 def _build(parts: Family, spec: CaseSpec, blob: Blob) -> Case:
-    drawn = draw_problem(blob, parts.problem, spec.shape, parts.full)
-    start, regions = draw_start(blob, parts.start, drawn, parts.model)
+    alignment = None
+    if parts.problem in ALIGNED_PROBLEMS:
+        drawn, alignment, base = draw_aligned(blob, parts.problem, spec.shape)
+    else:
+        drawn = draw_problem(blob, parts.problem, spec.shape, parts.full)
+    if alignment is not None and parts.aligned:
+        turned = parts.problem in TURNED
+        start, alignment, regions = draw_aligned_start(blob, parts.start, alignment, base, turned)
+    elif parts.model == "factored":
+        start, regions = draw_factored_start(blob, parts.start, drawn)
+    else:
+        start, regions = draw_start(blob, parts.start, drawn, parts.model)
     blob.finish()
-    return Case(drawn.problem, start, drawn.witness, (*drawn.regions, *regions), parts.start, spec)
+    words = (*drawn.regions, *regions)
+    return Case(drawn.problem, start, drawn.witness, words, parts.start, spec, alignment)
 
 
 @cache
@@ -176,6 +197,7 @@ def _unhex(value: Any) -> Array | None:
 
 _PROBLEM = ("tokens", "queries", "labels", "head", "scores")
 _START = ("key", "query", "attention")
+_FRAMES = ("left", "right", "inner")
 
 
 def case_record(case: Case) -> dict[str, Any]:
@@ -186,10 +208,54 @@ def case_record(case: Case) -> dict[str, Any]:
         "model": case.start.model,
         "start_family": case.start_family,
         "regions": list(case.regions),
-        "problem": {name: _hex(getattr(case.problem, name)) for name in _PROBLEM},
-        "start": {name: _hex(getattr(case.start, name)) for name in _START},
+        "problem": _problem_record(case.problem),
+        "start": _start_record(case.start),
         "witness": _hex(case.witness),
+        "alignment": _alignment_record(case.alignment),
     }
+
+
+def _problem_record(problem: AttentionProblem) -> dict[str, Any]:
+    return {name: _hex(getattr(problem, name)) for name in _PROBLEM}
+
+
+def _start_record(start: Start) -> dict[str, Any]:
+    return {name: _hex(getattr(start, name)) for name in _START}
+
+
+def _alignment_record(alignment: Alignment | None) -> dict[str, Any] | None:
+    if alignment is None:
+        return None
+    return {
+        **{name: _hex(getattr(alignment, name)) for name in _FRAMES},
+        "copies": alignment.copies,
+        "problem": _problem_record(alignment.problem),
+        "start": None if alignment.start is None else _start_record(alignment.start),
+    }
+
+
+def _problem_of(record: dict[str, Any]) -> AttentionProblem:
+    return AttentionProblem.of(*(_unhex(record[name]) for name in _PROBLEM))
+
+
+def _start_of(record: dict[str, Any], model: str, dim: int) -> Start:
+    key, query, attention = (_unhex(record[name]) for name in _START)
+    if model == "combined":
+        return Start.combined(attention, dim)
+    if model == "diagonal":
+        return Start.diagonal(key, query, dim)
+    return Start.factored(key, query, dim)
+
+
+def _alignment_of(record: dict[str, Any] | None) -> Alignment | None:
+    if record is None:
+        return None
+    left, right, inner = (_unhex(record[name]) for name in _FRAMES)
+    if left is None or right is None or inner is None:
+        raise ValueError("not the record of a case: an alignment without frames")
+    problem = _problem_of(record["problem"])
+    start = record["start"] and _start_of(record["start"], "diagonal", problem.dim)
+    return Alignment(left, right, inner, int(record["copies"]), problem, start)
 
 
 def case_from_record(record: dict[str, Any]) -> Case:
@@ -200,14 +266,8 @@ def case_from_record(record: dict[str, Any]) -> Case:
     try:
         if record["schema"] != RECORD_SCHEMA:
             raise ValueError(f"schema {record['schema']!r}; expected {RECORD_SCHEMA}")
-        problem = AttentionProblem.of(*(_unhex(record["problem"][name]) for name in _PROBLEM))
-        key, query, attention = (_unhex(record["start"][name]) for name in _START)
-        if record["model"] == "combined":
-            start = Start.combined(attention, problem.dim)
-        elif record["model"] == "diagonal":
-            start = Start.diagonal(key, query, problem.dim)
-        else:
-            start = Start.factored(key, query, problem.dim)
+        problem = _problem_of(record["problem"])
+        start = _start_of(record["start"], record["model"], problem.dim)
         return Case(
             problem,
             start,
@@ -215,6 +275,8 @@ def case_from_record(record: dict[str, Any]) -> Case:
             tuple(str(region) for region in record["regions"]),
             str(record["start_family"]),
             CaseSpec.from_json(record["spec"]),
+            # Absent from records written before there were aligned cases.
+            _alignment_of(record.get("alignment")),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the record of a case: {error!r}") from error

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from checks.aligned_problems import ALIGNED_PROBLEMS, check_aligned_shape
+from checks.factored_starts import ALIGNED_STARTS, FACTORED_STARTS, LOW_RANK
 from checks.problem_families import PROBLEMS, WITNESSED, Shape, check_shape
 from checks.start_families import DIAGONAL_ONLY, NEEDS_WITNESS, STARTS
 
-MODELS = ("diagonal", "combined-diagonal", "combined")
+MODELS = ("diagonal", "combined-diagonal", "combined", "factored")
 """diagonal: key and query vectors trained apart.  combined-diagonal: beta (d+1,) trained
-directly.  combined: W (d+1, d+1) trained directly."""
+directly.  combined: W (d+1, d+1) trained directly.  factored: key and query matrices
+(d+1, e) trained apart."""
+ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS)
+ALL_STARTS = tuple(dict.fromkeys((*STARTS, *FACTORED_STARTS, *LOW_RANK, *ALIGNED_STARTS)))
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,58 @@ class Family:
     @property
     def full(self) -> bool:
         """Are the attention weights a matrix?"""
-        return self.model == "combined"
+        return self.model in ("combined", "factored")
+
+    @property
+    def aligned(self) -> bool:
+        """Is the start aligned with the data (S6)?"""
+        return self.start in ALIGNED_STARTS
 
     def check_shape(self, shape: Shape) -> None:
         """Raise ValueError where no case of this family has this shape."""
-        check_shape(self.problem, shape, self.full)
+        if self.problem in ALIGNED_PROBLEMS:
+            check_aligned_shape(self.problem, shape)
+        else:
+            check_shape(self.problem, shape, self.full)
+
+
+_GENERAL = ("separating", "small", "random", "wide", "wide-separating")
+_ALIGNED = ("aligned", "aligned-small", "aligned-random")
+FACTORED: dict[str, tuple[str, ...]] = {
+    "separable": _GENERAL,
+    "near-tied": _GENERAL,
+    "equal-scores": _GENERAL,
+    "one-sample": _GENERAL,
+    "low-rank": tuple(LOW_RANK),
+    "trap": ("separating", "trapped"),
+    "tied": ("separating",),
+    "unrealisable": ("separating",),
+    "nonseparable": ("random",),
+    "unconstrained": ("random", "small", "wide"),
+    "aligned-single": (*_ALIGNED, "random"),
+    "aligned-general": _ALIGNED,
+    "symmetrised": (*_ALIGNED, "separating", "random"),
+    "symmetrised-rotated": _ALIGNED,
+    "symmetrised-equal-scores": _ALIGNED,
+    "symmetrised-trap": ("aligned-trapped",),
+    "symmetrised-tied": ("aligned",),
+    "symmetrised-unrealisable": ("aligned",),
+    "symmetrised-nonseparable": ("aligned-random",),
+}
+"""Problem family -> the start families of the factored model."""
 
 
 def _exists(model: str, problem: str, start: str) -> bool:
-    if start in DIAGONAL_ONLY and model != "diagonal":
+    if model == "factored":
+        return start in FACTORED.get(problem, ())
+    if start not in STARTS or (start in DIAGONAL_ONLY and model != "diagonal"):
         return False
+    if problem in ALIGNED_PROBLEMS:
+        # The rival flow of the contrast on symmetrised data, which is nothing else's business.
+        return model == "combined" and problem == "symmetrised" and start != "trapped"
     if start in NEEDS_WITNESS and problem not in WITNESSED:
         return False
-    if problem == "contrary" and model == "combined":
+    if problem == "low-rank" or (problem == "contrary" and model == "combined"):
         return False
     return start != "trapped" or problem == "trap"
 
@@ -50,8 +94,8 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family(model, problem, start)
         for model in MODELS
-        for problem in PROBLEMS
-        for start in STARTS
+        for problem in ALL_PROBLEMS
+        for start in ALL_STARTS
         if _exists(model, problem, start)
     )
 }
@@ -61,12 +105,14 @@ FAMILIES: dict[str, Family] = {
 def family(name: str) -> Family:
     """The family called ``name``; ValueError that lists the parts if there is none."""
     if name not in FAMILIES:
+        factored = "; ".join(f"{problem}: {', '.join(of)}" for problem, of in FACTORED.items())
         raise ValueError(
             f"no family is called {name!r}: expected <model>/<problem>/<start>, model of "
             f"{', '.join(MODELS)}; problem of {', '.join(PROBLEMS)}; start of {', '.join(STARTS)}"
             " (frozen, conflicting, degenerate: diagonal only; trapped: with trap only; "
             "separating, frozen, conflicting: not with nonseparable or unconstrained; "
-            "contrary: not with combined)"
+            "contrary: not with combined; low-rank: factored only; symmetrised: combined too); "
+            f"factored {factored}"
         )
     return FAMILIES[name]
 
@@ -81,26 +127,52 @@ def has_shape(name: str, shape: Shape) -> bool:
 
 
 VIOLATORS: dict[str, tuple[str, ...]] = {
-    "optimal-unique": tuple(f"{model}/tied/separating" for model in MODELS),
-    "separable": tuple(f"{model}/nonseparable/random" for model in MODELS),
-    "realisable": tuple(f"{model}/unrealisable/separating" for model in MODELS),
+    "optimal-unique": (
+        *(f"{model}/tied/separating" for model in MODELS),
+        "factored/symmetrised-tied/aligned",
+    ),
+    "separable": (
+        *(f"{model}/nonseparable/random" for model in MODELS),
+        "factored/symmetrised-nonseparable/aligned-random",
+    ),
+    "realisable": (
+        *(f"{model}/unrealisable/separating" for model in MODELS),
+        "factored/symmetrised-unrealisable/aligned",
+    ),
     "nonzero-invariant": (
         "diagonal/separable/frozen",
         "diagonal/separable/conflicting",
         "diagonal/separable/degenerate",
     ),
-    "equal-scores": tuple(f"{model}/separable/separating" for model in MODELS),
-    "infimum-reached": tuple(f"{model}/trap/trapped" for model in MODELS),
+    "equal-scores": (
+        *(f"{model}/separable/separating" for model in MODELS),
+        "factored/aligned-general/aligned-random",
+    ),
+    "infimum-reached": (
+        *(f"{model}/trap/trapped" for model in MODELS),
+        "factored/symmetrised-trap/aligned-trapped",
+    ),
+    "aligned": ("factored/aligned-single/random",),
+    "full-stack-rank": ("factored/low-rank/rank-one",),
 }
 """Assumption key -> families whose every case breaks that assumption, and if it can no other.
 
 A violator of a problem assumption may break the trajectory's too (on data that are not
 separable the infimum is not reached).  Shapes: nonseparable n >= 2; equal-scores L >= 3;
-trap L >= 3, and n even in the combined model.  aligned and full-stack-rank are assumptions
-of factored starts, which are not drawn here.
+trap L >= 3, and n even for full weights; symmetrised n a multiple of ``copies(d)``, twice
+that for symmetrised-nonseparable.
 """
 
 
-def violators(assumption: str, model: str) -> tuple[str, ...]:
-    """The violator families of an assumption for one model ((): none is known)."""
-    return tuple(n for n in VIOLATORS.get(assumption, ()) if FAMILIES[n].model == model)
+def violators(assumption: str, model: str, aligned: bool = False) -> tuple[str, ...]:
+    """The violator families of an assumption for one model ((): none is known).
+
+    aligned: those whose start is aligned, so that nothing but this assumption fails a claim
+    about aligned starts; for the assumption "aligned" itself the same ones either way.
+    """
+    found = [FAMILIES[name] for name in VIOLATORS.get(assumption, ())]
+    return tuple(
+        f.name
+        for f in found
+        if f.model == model and (f.aligned == aligned or assumption == "aligned")
+    )

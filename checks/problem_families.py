@@ -25,13 +25,14 @@ PROBLEMS = (
     "equal-scores",
     "one-sample",
     "contrary",
+    "low-rank",
     "trap",
     "tied",
     "unrealisable",
     "nonseparable",
     "unconstrained",
 )
-WITNESSED = PROBLEMS[:8]
+WITNESSED = PROBLEMS[:9]
 """The problem families that come with a separating direction."""
 
 _STYLES = ("integer-data", "quarter-data", "gaussian-data", "scaled-data")
@@ -72,6 +73,8 @@ def check_shape(kind: str, shape: Shape, full: bool) -> None:
         raise ValueError(f"shape {shape}: a trap needs a token between two others, L >= 3")
     if kind == "contrary" and (full or d < 2):
         raise ValueError(f"shape {shape}: contrary problems have d >= 2 and diagonal weights")
+    if kind == "low-rank" and not full:
+        raise ValueError(f"shape {shape}: low-rank problems have full weights")
     if kind == "trap" and full and n % 2:
         raise ValueError(f"shape {shape}: a trap for full weights is made of pairs, n is even")
 
@@ -97,7 +100,7 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
 
     witness = trapped = contrary = None
     if kind in WITNESSED:
-        direction, words = _witness(blob, d, full)
+        direction, words = _witness(blob, d, full, low_rank=kind == "low-rank")
         regions += words
         z = _off_kernel(direction, z) if full else z
         h = z @ direction.T if full else direction * z
@@ -197,7 +200,7 @@ def _scores(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
     return scores, best
 
 
-def _witness(blob: Blob, d: int, full: bool) -> tuple[Array, list[str]]:
+def _witness(blob: Blob, d: int, full: bool, low_rank: bool) -> tuple[Array, list[str]]:
     """A direction with entries +-1/4 .. +-2: dense or sparse (d,); rank one or full (d, d)."""
     shape = blob.pick(4)
     pivot = blob.pick(d)
@@ -213,7 +216,7 @@ def _witness(blob: Blob, d: int, full: bool) -> tuple[Array, list[str]]:
     if not full:
         return b, ["sparse-witness" if sparse else "dense-witness"]
     words = blob.words(d, d)
-    if shape % 2:
+    if shape % 2 or low_rank:
         words = words.sum(axis=0)
         right = signs(words) * (1 + (words >> 1) % 8) / 4
         right[pivot] = np.sign(right[pivot])

@@ -53,7 +53,7 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
     dim = problem.dim
     shape = (dim, dim) if model == "combined" else (dim,)
     if kind in ("separating", "trapped", "frozen"):
-        weights, regions = _large(blob, drawn, shape, trapped=kind == "trapped")
+        weights, regions = large_weights(blob, drawn, shape, trapped=kind == "trapped")
         if model != "diagonal":
             return Start.combined(weights, dim), regions
         if kind == "frozen":
@@ -115,10 +115,13 @@ def _margins(problem: AttentionProblem, chosen: Array, weights: Array) -> Array:
     return gaps(problem.tokens, z @ weights.T if weights.ndim == 2 else z * weights, chosen)
 
 
-def _large(
+def large_weights(
     blob: Blob, drawn: DrawnProblem, shape: tuple[int, ...], trapped: bool
 ) -> tuple[Array, list[str]]:
-    """+-witness plus a perturbation that keeps a quarter of each margin, scaled up."""
+    """(weights, regions): +-witness plus a perturbation that keeps a quarter of each margin.
+
+    Scaled up to the margin of :func:`needed_margin`; shape (dim,), or (dim, dim) for W.
+    """
     assert drawn.witness is not None
     problem = drawn.problem
     base, chosen = drawn.witness, problem.optimal

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from checks.aligned_problems import SINGLE_ENTRY, SYMMETRISED
 from checks.cases import decode
 from checks.families import FAMILIES, VIOLATORS, violators
 from checks.problem_families import WITNESSED
@@ -18,6 +19,7 @@ from tests.exact_cases import (
     exact_invariants,
     exact_margins,
     opposite_pair,
+    possible,
     touched,
 )
 from theory.assumptions import ASSUMPTION_LIST
@@ -40,14 +42,31 @@ def violated(case):
         zero = np.array([v == 0 for v in exact_invariants(start)])
         if (zero & touched(problem)).any():
             out.add("nonzero-invariant")
+    if start.model == "factored":
+        if np.linalg.matrix_rank(np.concatenate([start.key, start.query])) < 2 * problem.dim:
+            out.add("full-stack-rank")
+        # In the frames of aligned data, an aligned start makes this diagonal; unaligned ones
+        # are off by their own size, aligned ones by rounding.
+        frames = case.alignment
+        product = None if frames is None else frames.left.T @ start.weights @ frames.right
+        if (
+            product is None
+            or np.abs(product - np.diag(np.diag(product))).max() > 1e-3 * np.abs(product).max()
+        ):
+            out.add("aligned")
     return out
+
+
+OPTIONAL = {"equal-scores", "aligned", "full-stack-rank"}
+"""Assumptions of some claims only: breaking them spoils no other."""
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(any_specs())
 def test_witness_separates_exactly(spec):
     case = decode(spec)
-    if FAMILIES[spec.family].problem in WITNESSED:
+    problem = FAMILIES[spec.family].problem
+    if SYMMETRISED.get(problem, problem) in (*WITNESSED, *SINGLE_ENTRY):
         assert min(exact_margins(case.problem, case.witness)) > 0
     else:
         assert case.witness is None
@@ -101,19 +120,23 @@ def test_violators_name_known_assumptions():
     assert {name for names in VIOLATORS.values() for name in names} <= set(FAMILIES)
     assert violators("separable", "combined") == ("combined/nonseparable/random",)
     assert violators("aligned", "diagonal") == ()
+    for key in ("optimal-unique", "separable", "realisable", "infimum-reached", "equal-scores"):
+        for aligned in (False, True):
+            (name,) = violators(key, "factored", aligned)
+            assert FAMILIES[name].aligned == aligned
 
 
 def test_violators_violate_that_and_nothing_else():
-    shape = (2, 3, 2)
     for key, names in VIOLATORS.items():
         if key == "infimum-reached":
             continue  # of the trajectory: test_traps_hold
         for name in names:
-            for case in cases(name, shape, 20):
-                # Scores are general in all of them, hence not equal: no assumption of theirs.
-                assert violated(case) - {"equal-scores"} == {key} - {"equal-scores"}
-                if key == "equal-scores":
-                    assert "equal-scores" in violated(case)
+            for case in cases(name, possible(name, ((2, 3, 2), (4, 3, 1)))[0], 20):
+                assert violated(case) - OPTIONAL == {key} - OPTIONAL
+                assert key in violated(case)
+                # What is kept for claims about aligned starts breaks nothing else of theirs.
+                if name in violators(key, "factored", aligned=True) and key != "aligned":
+                    assert "aligned" not in violated(case)
 
 
 def test_good_cases_violate_nothing():
