@@ -18,7 +18,7 @@ from checks.flow.probes import View
 from checks.flow.reference import Reference
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement, Outcome
-from checks.problems import Array, AttentionProblem, Start
+from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 CLEAR = 10.0
 """A deviation is a counterexample beyond this many tolerances, undecided up to there."""
@@ -69,15 +69,15 @@ def _autograd(problem: AttentionProblem, start: Start) -> list[Array]:
 
 
 def _margin_form(problem: AttentionProblem, start: Start, scale: float) -> list[Array]:
-    """The same by the engine's own weights: G(lambda), G Q and G^T K, q * A^T lambda."""
+    """The same by the suite's own parts: G(lambda), G Q and G^T K, q * A^T lambda."""
     batch = integrate.Batch.of([problem], [start])
     margins = batch.geometry.margins(batch.geometry.initial()).view(batch.scores.shape)
     weights = attention.attention_weights(margins, batch.scores)
     multipliers = (weights.p * torch.exp(weights.log_clock)[:, None, None])[0].numpy() * scale
-    x, z = problem.tokens, problem.queries
-    delta = np.take_along_axis(x, problem.optimal[:, None, None], axis=1) - x
-    pushed = (multipliers[:, :, None] * delta).sum(1)
-    g = (pushed * z).sum(0) if start.weights.ndim == 1 else pushed.T @ z
+    # G_r from the constraint builder, lambda from the engine's rows: an error in either shows.
+    rows = constraints_of(problem)
+    pushed = multipliers[rows.sample, rows.token][:, None] * rows.delta
+    g = (pushed * rows.query).sum(0) if start.weights.ndim == 1 else pushed.T @ rows.query
     if start.model == "combined":
         return [np.asarray(g)]
     key, query = np.asarray(start.key), np.asarray(start.query)

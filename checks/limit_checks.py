@@ -207,6 +207,9 @@ def frozen_sign(cases: Sequence[Case], context: Context) -> list[CaseResult]:
 
 def _frozen(run: Run, prepared: _Prepared, context: Context) -> Judged:
     tolerance = tolerances.margin_gap(context.budget.settings)
+    stopped = judging.unresolved(run)
+    if stopped is not None and stopped[0] is Outcome.VACUOUS:
+        return Judged(*stopped)  # the claim's own assumption, named before what is ours
     sign = judging.frozen_orthant(run.start)
     if sign is None:
         return Judged(Outcome.VACUOUS, "no sign is frozen")
