@@ -35,9 +35,13 @@ class _Bad(click.ClickException):
 class _Group(click.Group):
     """A group whose usage errors are one line, too."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
-            return super().main(*args, **{**kwargs, "standalone_mode": False})
+            # Not standalone, click returns the status of an Exit instead of exiting with it.
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(BAD_INPUT)
         except click.UsageError as error:
             hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
             click.echo(f"marginflow: {error.format_message()}{hint}", err=True)

@@ -148,16 +148,34 @@ def _record(
         fault = fault or _broken(auditor, stored, orbit, row)
     elif orbit.status[row] is not Status.FLAT:
         fault = fault or fidelity.NO_STEP
-    audits = [auditor.audit(stored[i]) for i in rng.permutation(len(stored))[:stretches]]
-    done = [audit for audit in audits if audit.deviation is not None]
+    order = rng.permutation(len(stored)).tolist()
+    # Half of the audits go to the late phase, however short: its leaps could fake a limit.
+    late = _audits(auditor, [stored[i] for i in order if stored[i].late], stretches // 2)
+    early = [stored[i] for i in order if not stored[i].late]
+    done = [*late, *_audits(auditor, early, stretches - len(late))]
     if not all(audit.passed for audit in done):
         fault = fault or NOT_THE_FLOW
+    if orbit.status[row] is Status.CLOSED and not late:
+        fault = fault or NO_LATE_AUDIT
     deviation = max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
     drift = fidelity.drift(auditor.start, stored)
     return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
 
 
 NOT_THE_FLOW = "an audited stretch is not gradient flow"
+NO_LATE_AUDIT = "the certificate closed, but no late step could be audited"
+
+
+def _audits(auditor: fidelity.Auditor, stored: list[Stretch], count: int) -> list[fidelity.Audit]:
+    """The first ``count`` audits that come to an answer; at most 4 count are tried."""
+    done: list[fidelity.Audit] = []
+    for stretch in stored[: 4 * count]:
+        audit = auditor.audit(stretch)
+        if audit.deviation is not None:
+            done.append(audit)
+        if len(done) == count:
+            break
+    return done
 
 
 def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
