@@ -75,9 +75,10 @@ def _single_entry(blob: Blob, shape: Shape, equal: bool) -> Drawn:
         # The head is nearly the direction that queries leave out: exchange it for the first.
         left[:, [0, d]] = left[:, [d, 0]]
     usable = np.nonzero(np.abs(left[d, :d]) >= _LEAST_COSINE)[0]
-    wanted = signs(blob.words(d))
+    words = blob.words(d)
+    wanted = signs(words)
     witness = np.zeros(d + 1, dtype=np.float64)
-    witness[:d] = wanted * (1 + blob.words(d) % 8) / 4
+    witness[:d] = wanted * (1 + (words >> 1) % 8) / 4
 
     rows = np.arange(n)
     direction = usable[blob.words(n) % len(usable)]

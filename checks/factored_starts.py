@@ -81,7 +81,9 @@ def _split(blob: Blob, weights: Array, kind: str) -> tuple[Array, Array]:
     """K, Q with K Q^T = W up to rounding: K = O S, Q = W^T O S^-1, and for e = 2D, K = [O S, B],
     Q = [(W - B C^T)^T O S^-1, C], with O a rational rotation, S > 0 diagonal."""
     dim = len(weights)
-    words = blob.words(dim)
+    words = np.zeros(dim, dtype=np.int64)
+    used = dim - 1 if kind == "trapped" else dim
+    words[:used] = blob.words(used)
     size = np.sqrt(np.sqrt((weights * weights).sum() / dim))
     stretch = size * 2.0 ** (signs(words) * ((words >> 1) % 16) / 16.0)
     if kind == "trapped":

@@ -33,6 +33,23 @@ class Alignment:
         """U diag(beta) V^T: (D,) -> (D, D)."""
         return _product(self.left * beta, self.right.T)
 
+    def spread(self, weights: Array, diagonal: Constraints, full: Constraints) -> Array:
+        """Weights (R0,) of the diagonal problem's constraints -> (R,) of the full problem's.
+
+        Each weight is shared equally among the copies, so that G(p) = U diag(A^T p) V^T: a
+        dual certificate of one problem becomes one of the other, with the same value (l1 as
+        nuclear, l2 as Frobenius).  Both constraints are of the same selected tokens.
+        Raises KeyError where the full problem has a constraint the diagonal one lacks.
+        """
+        place = {
+            pair: r
+            for r, pair in enumerate(
+                zip(diagonal.sample.tolist(), diagonal.token.tolist(), strict=True)
+            )
+        }
+        pairs = zip((full.sample // self.copies).tolist(), full.token.tolist(), strict=True)
+        return np.asarray(weights[[place[pair] for pair in pairs]] / self.copies)
+
 
 def orthogonal(words: Array) -> Array:
     """(k, m) words -> product of k Householder reflections of R^m, (m, m).

@@ -201,8 +201,11 @@ def _scores(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
 
 
 def _witness(blob: Blob, d: int, full: bool, low_rank: bool) -> tuple[Array, list[str]]:
-    """A direction with entries +-1/4 .. +-2: dense or sparse (d,); rank one or full (d, d)."""
-    shape = blob.pick(4)
+    """A direction with entries +-1/4 .. +-2: dense or sparse (d,); rank one or full (d, d).
+
+    low_rank: always of rank one.
+    """
+    shape = 1 if low_rank else blob.pick(4)
     pivot = blob.pick(d)
     words = blob.words(d)
     b = signs(words) * (1 + (words >> 1) % 8) / 4
@@ -216,7 +219,7 @@ def _witness(blob: Blob, d: int, full: bool, low_rank: bool) -> tuple[Array, lis
     if not full:
         return b, ["sparse-witness" if sparse else "dense-witness"]
     words = blob.words(d, d)
-    if shape % 2 or low_rank:
+    if shape % 2:
         words = words.sum(axis=0)
         right = signs(words) * (1 + (words >> 1) % 8) / 4
         right[pivot] = np.sign(right[pivot])

@@ -174,3 +174,27 @@ def walk(case, steps):
             g = np.einsum("il,ild,id->d", pull, delta, z)
         w = w + g / (np.abs(pull).sum() * size)
     return attention(problem, w).argmax(axis=1)
+
+
+def deltas(problem):
+    """[(sample, token, x_io - x_il, z_i)] for l != o_i, written out."""
+    out = []
+    for i, row in enumerate(problem.scores):
+        o = int(np.argmax(row))
+        for t in range(problem.length):
+            if t != o:
+                out.append((i, t, problem.tokens[i, o] - problem.tokens[i, t], problem.queries[i]))
+    return out
+
+
+def velocity(problem, key, query):
+    """(K', Q') = (G(lambda) Q, G(lambda)^T K), written out from softmax and scores."""
+    s, g = attention(problem, key @ query.T), problem.scores
+    mean = (s * g).sum(axis=1)
+    # gamma-bar - gamma_l from pairs: the two are equal to rounding where s_l is nearly 1.
+    above = np.einsum("im,ilm->il", s, g[:, None, :] - g[:, :, None])
+    pull = np.exp(-mean)[:, None] * s * above / problem.samples
+    force = np.zeros((problem.dim,) * 2)
+    for i, t, delta, z in deltas(problem):
+        force += pull[i, t] * np.outer(delta, z)
+    return force @ query, force.T @ key

@@ -70,10 +70,13 @@ def test_lengths_shapes_and_names_are_checked():
     + [f"diagonal/{p}/random" for p in ("equal-scores", "unconstrained", "unrealisable")]
     + [f"diagonal/separable/{s}" for s in ("separating", "conflicting", "degenerate")]
     + ["diagonal/contrary/frozen", "diagonal/trap/trapped"]
-    + ["combined/separable/separating", "combined-diagonal/separable/small"],
+    + ["combined/separable/separating", "combined-diagonal/separable/small"]
+    + [f"factored/separable/{s}" for s in ("small", "separating", "wide", "wide-separating")]
+    + ["factored/low-rank/rank-one", "factored/trap/trapped", "factored/aligned-single/aligned"]
+    + ["factored/aligned-general/aligned-small", "factored/symmetrised-rotated/aligned-random"],
 )
 def test_every_byte_matters(name):
-    shape = (2, 3, 2)
+    shape = (4, 3, 2) if "symmetrised" in name else (2, 3, 2)
     length = blob_length(name, shape)
     rng = np.random.default_rng(0)
     pending = set(range(length))
