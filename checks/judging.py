@@ -25,6 +25,10 @@ from checks.tolerances import Tolerance
 
 MISS = 10.0
 """A rival's eps-optimal set must miss the claimed margin by more than this many eps."""
+RIVAL: dict[Norm, Norm] = {
+    "l1": "l2", "l2": "l1", "nuclear": "frobenius", "frobenius": "nuclear",
+}  # fmt: skip
+"""The norm that a claim about a norm must be told from."""
 INFORMATIVE_GAP = 0.1
 """The start's own gap in the claimed norm, at least: no start that is already the answer."""
 INFORMATIVE_RIVAL = 0.05
@@ -105,6 +109,17 @@ def judge(run: Run, claimed: SvmSolution, others: Sequence[Rival], tolerance: To
     stopped = unresolved(run)
     if stopped is not None:
         return Judged(*stopped)
+    return compare(run, claimed, others, tolerance, constraints_of(run.problem))
+
+
+def compare(
+    run: Run,
+    claimed: SvmSolution,
+    others: Sequence[Rival],
+    tolerance: Tolerance,
+    constraints: Constraints,
+) -> Judged:
+    """The run's direction against an optimum of ``constraints``, those of its own tokens."""
     lower, upper = from_raw(run, claimed.norm)
     gap = 1 - claimed.lower * lower  # optimum >= claimed.lower: the gap from above
     measured = Measurement("margin gap", gap, tolerance.value, tolerance.because)
@@ -115,7 +130,6 @@ def judge(run: Run, claimed: SvmSolution, others: Sequence[Rival], tolerance: To
         return Judged(Outcome.INCONCLUSIVE, reason, (measured,), lower, upper)
     if gap <= tolerance.value:
         return Judged(Outcome.HELD, "", (measured,), lower, upper)
-    constraints = constraints_of(run.problem)
     for rival in others:
         refuted = _refutation(run, claimed, rival, constraints, tolerance.value)
         if refuted:
@@ -172,10 +186,18 @@ def frozen_orthant(start: Start) -> Array | None:
     return sign if (np.isnan(sign) | (sign != 0)).any() else None
 
 
-def start_gap(problem: AttentionProblem, start: Start, claimed: SvmSolution) -> float:
-    """1 - margin/gamma* of the start's own direction in the claimed norm (1 for W = 0)."""
+def start_gap(
+    problem: AttentionProblem,
+    start: Start,
+    claimed: SvmSolution,
+    selected: Array | None = None,
+) -> float:
+    """1 - margin/gamma* of the start's own direction in the claimed norm (1 for W = 0).
+
+    selected (n,): tokens whose problem ``claimed`` solves; default: the optimal ones.
+    """
     weights = start.weights
-    constraints = constraints_of(problem)
+    constraints = constraints_of(problem, selected)
     full = weights.ndim == 2
     margins = (constraints.matrices if full else constraints.rows) @ weights.ravel()
     norm = norm_of(weights, claimed.norm)
@@ -196,10 +218,35 @@ def norm_of(weights: Array, norm: str) -> float:
     return float(np.sqrt((weights * weights).sum()))
 
 
-def discriminates(problem: AttentionProblem, claimed: SvmSolution, rival: SvmSolution) -> bool:
+def margin_above(run: Run, norm: str) -> float:
+    """min margin/N(W) of the final direction, for its selected tokens (float64)."""
+    constraints = constraints_of(run.problem, run.selected)
+    full = run.direction.ndim == 2
+    margins = (constraints.matrices if full else constraints.rows) @ run.direction.ravel()
+    return float(margins.min()) / norm_of(run.direction, norm)
+
+
+def stays(run: Run, solution: SvmSolution) -> bool:
+    """Is the selection settled for good (THEORY.md 5)?  At the selected problem's solution,
+    tokens of higher score have margin > 1 strictly, tied ones > 0."""
+    problem = run.problem
+    x, z, scores = problem.tokens, problem.queries, problem.scores
+    own = np.take_along_axis(scores, run.selected[:, None], axis=1)
+    delta = np.take_along_axis(x, run.selected[:, None, None], axis=1) - x
+    w: Array = solution.solution
+    moved = z * w if w.ndim == 1 else z @ w.T
+    margins = (delta * moved[:, None, :]).sum(-1)
+    slack = 1e-9 * (1 + np.abs(delta).sum(-1) * np.abs(moved).sum(-1, keepdims=True))
+    tied = scores == own
+    np.put_along_axis(tied, run.selected[:, None], False, axis=1)
+    higher_ok = (margins > 1 + slack) | (scores <= own)
+    return bool(higher_ok.all() and (margins > slack)[tied].all())
+
+
+def discriminates(constraints: Constraints, claimed: SvmSolution, rival: SvmSolution) -> bool:
     """Does the rival's whole optimal set miss the claimed margin by >= 5 %, proved?"""
     try:
-        floor = rivals.eps_optimal_floor(constraints_of(problem), rival, 1e-9, claimed.norm)
+        floor = rivals.eps_optimal_floor(constraints, rival, 1e-9, claimed.norm)
     except OracleFailure:
         return False
     return 1 - claimed.upper / floor >= INFORMATIVE_RIVAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """A case whose problem and start assumptions are met, with its certified optima."""
 
     case: Case
@@ -46,24 +47,22 @@ class _Prepared:
         return (
             int(self.claimed.active.sum()) >= 2
             and judging.start_gap(problem, start, self.claimed) >= judging.INFORMATIVE_GAP
-            and judging.discriminates(problem, self.claimed, self.rival)
+            and judging.discriminates(constraints_of(problem), self.claimed, self.rival)
         )
 
 
 def result(
-    case: Case, outcome: Outcome, reason: str, margins: dict[str, float], **more: object
+    case: Case, outcome: Outcome, reason: str, margins: dict[str, float], **more: Any
 ) -> CaseResult:
     """A CaseResult with everything that belongs to the case itself filled in."""
-    return CaseResult(
-        outcome=outcome,
-        reason=reason,
-        problem_id=case.problem.id,
-        spec=case.spec.to_json(),
-        assumptions=margins,
-        inputs=case.inputs(),
-        regions=case.regions,
-        **more,  # type: ignore[arg-type]
-    )
+    own: dict[str, Any] = {
+        "problem_id": case.problem.id,
+        "spec": case.spec.to_json(),
+        "assumptions": margins,
+        "inputs": case.inputs(),
+        "regions": case.regions,
+    }
+    return CaseResult(outcome, reason, **{**own, **more})
 
 
 def unmet(case: Case, keys: Sequence[str]) -> tuple[dict[str, float], str]:
@@ -86,7 +85,7 @@ def vacuous(case: Case, margins: dict[str, float], key: str) -> CaseResult:
     return result(case, Outcome.VACUOUS, f"{key} is unmet", margins, informative=False)
 
 
-def _prepare(case: Case, target: Target, context: Context) -> _Prepared | CaseResult:
+def prepare(case: Case, target: Target, context: Context) -> Prepared | CaseResult:
     margins, missing = unmet(case, context.assumptions)
     if missing:
         return vacuous(case, margins, missing)
@@ -97,18 +96,18 @@ def _prepare(case: Case, target: Target, context: Context) -> _Prepared | CaseRe
     if failure:
         return result(case, Outcome.INCONCLUSIVE, failure, margins, informative=False)
     margins["separable"] = assumptions.separable(found[target.claimed])
-    return _Prepared(case, margins, found[target.claimed], found[target.rival])
+    return Prepared(case, margins, found[target.claimed], found[target.rival])
 
 
-Judge = Callable[[Run, _Prepared, Context], Judged]
+Judge = Callable[[Run, Prepared, Context], Judged]
 
 
 def _measure(
     cases: Sequence[Case], target: Target, context: Context, judge: Judge
 ) -> list[CaseResult]:
     """Prepare every case, run those whose assumptions are met as one batch, judge each."""
-    prepared = [_prepare(case, target, context) for case in cases]
-    ready = [p for p in prepared if isinstance(p, _Prepared)]
+    prepared = [prepare(case, target, context) for case in cases]
+    ready = [p for p in prepared if isinstance(p, Prepared)]
     followed = runs.follow(
         [p.case.problem for p in ready],
         [p.case.start for p in ready],
@@ -124,16 +123,9 @@ def _measure(
     ]
 
 
-def _judged(prepared: _Prepared, run: Run, context: Context, judge: Judge) -> CaseResult:
-    margins = dict(prepared.margins)
-    if run.settled:
-        margins["infimum-reached"] = _separation(run)
+def _judged(prepared: Prepared, run: Run, context: Context, judge: Judge) -> CaseResult:
     judged = judge(run, prepared, context)
-    certified = np.isfinite(judged.upper)
-    certificate = None
-    if certified:
-        gap = audit.gap_of(judged.lower, judged.upper)
-        certificate = judging.certificate(run, prepared.claimed.norm, gap)
+    margins, certificate = recorded(run, prepared, judged)
     return result(
         prepared.case,
         judged.outcome,
@@ -144,6 +136,19 @@ def _judged(prepared: _Prepared, run: Run, context: Context, judge: Judge) -> Ca
         curves=gap_curves(run, prepared.claimed),
         certificate=certificate,
     )
+
+
+def recorded(
+    run: Run, prepared: Prepared, judged: Judged
+) -> tuple[dict[str, float], dict[str, Any] | None]:
+    """Signed margins with the trajectory's among them, and the certificate, if there is one."""
+    margins = dict(prepared.margins)
+    if run.settled:
+        margins["infimum-reached"] = _separation(run)
+    if not np.isfinite(judged.upper):
+        return margins, None
+    gap = audit.gap_of(judged.lower, judged.upper)
+    return margins, judging.certificate(run, prepared.claimed.norm, gap)
 
 
 def _separation(run: Run) -> float:
@@ -168,7 +173,7 @@ def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, fl
     return out
 
 
-def _direction(run: Run, prepared: _Prepared, context: Context) -> Judged:
+def _direction(run: Run, prepared: Prepared, context: Context) -> Judged:
     """The limit claim itself: the claimed margin is attained."""
     others = [Rival(f"the {prepared.rival.norm} problem", prepared.rival)]
     return judging.judge(
@@ -205,7 +210,7 @@ def frozen_sign(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     return _measure(cases, Target("l1", "l2"), context, _frozen)
 
 
-def _frozen(run: Run, prepared: _Prepared, context: Context) -> Judged:
+def _frozen(run: Run, prepared: Prepared, context: Context) -> Judged:
     tolerance = tolerances.margin_gap(context.budget.settings)
     stopped = judging.unresolved(run)
     if stopped is not None and stopped[0] is Outcome.VACUOUS:
@@ -231,7 +236,7 @@ def kkt_dual_feasibility(cases: Sequence[Case], context: Context) -> list[CaseRe
     return _measure(cases, Target("l1", "l2"), context, _dual_feasibility)
 
 
-def _dual_feasibility(run: Run, prepared: _Prepared, context: Context) -> Judged:
+def _dual_feasibility(run: Run, prepared: Prepared, context: Context) -> Judged:
     judged = _direction(run, prepared, context)
     if judged.outcome is not Outcome.HELD:
         return judged
@@ -267,7 +272,7 @@ def kkt_complementarity(cases: Sequence[Case], context: Context) -> list[CaseRes
     return _measure(cases, Target("l1", "l2"), context, _complementarity)
 
 
-def _complementarity(run: Run, prepared: _Prepared, context: Context) -> Judged:
+def _complementarity(run: Run, prepared: Prepared, context: Context) -> Judged:
     judged = _direction(run, prepared, context)
     if judged.outcome is not Outcome.HELD:
         return judged
@@ -305,7 +310,7 @@ def trajectory_certificate(cases: Sequence[Case], context: Context) -> list[Case
     return _measure(cases, Target("l1", "l2"), context, _bracket)
 
 
-def _bracket(run: Run, prepared: _Prepared, context: Context) -> Judged:
+def _bracket(run: Run, prepared: Prepared, context: Context) -> Judged:
     stopped = judging.unresolved(run)
     if stopped is not None:
         return Judged(*stopped)

@@ -17,7 +17,7 @@ from checks.flow.orbit import Status
 from checks.judging import Judged, Rival
 from checks.outcomes import SCHEMA, Outcome
 from checks.problem_files import read_problem, select_model
-from checks.problems import Array, AttentionProblem, BadInput, Constraints, Model, Start
+from checks.problems import AttentionProblem, BadInput, Constraints, Model, Start
 from checks.problems import constraints_of as constraints_of_tokens
 from checks.rounding import Norm
 from checks.runs import Run
@@ -27,9 +27,6 @@ from checks.svm import SvmSolution
 DEFAULT_STARTS = 8
 LARGEST = {"dim": 64, "constraints": 200}
 """Sizes the engine and the oracles are built for (THEORY.md 6.5); larger ones are refused."""
-_RIVAL: dict[Norm, Norm] = {
-    "l1": "l2", "l2": "l1", "nuclear": "frobenius", "frobenius": "nuclear",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -218,7 +215,7 @@ def _judge(subject: _Subject, run: Run) -> Judged:
     assert subject.solution is not None
     others = []
     try:
-        rival = svm.solve_svm(subject.constraints, _RIVAL[subject.norm])
+        rival = svm.solve_svm(subject.constraints, judging.RIVAL[subject.norm])
         others.append(Rival(f"the {rival.norm} problem", rival))
     except OracleFailure:
         pass  # without a rival nothing can be falsified by it; the rest stands
@@ -252,25 +249,8 @@ def _selected(subject: _Subject, run: Run) -> tuple[SvmSolution | None, str | No
     gap = 1 - solution.lower * lower
     tolerance = tolerances.margin_gap(PROFILES["quick"].settings).value
     unfinished = run.status is Status.RESURGENT or not run.fidelity.ok
-    held = -tolerance <= gap <= tolerance and not unfinished and stays(run, solution)
+    held = -tolerance <= gap <= tolerance and not unfinished and judging.stays(run, solution)
     return solution, (Outcome.HELD if held else Outcome.INCONCLUSIVE).word
-
-
-def stays(run: Run, solution: SvmSolution) -> bool:
-    """Is the selection settled for good (THEORY.md 5)?  At the selected problem's solution,
-    tokens of higher score have margin > 1 strictly, tied ones > 0."""
-    problem = run.problem
-    x, z, scores = problem.tokens, problem.queries, problem.scores
-    own = np.take_along_axis(scores, run.selected[:, None], axis=1)
-    delta = np.take_along_axis(x, run.selected[:, None, None], axis=1) - x
-    w: Array = solution.solution
-    moved = z * w if w.ndim == 1 else z @ w.T
-    margins = (delta * moved[:, None, :]).sum(-1)
-    slack = 1e-9 * (1 + np.abs(delta).sum(-1) * np.abs(moved).sum(-1, keepdims=True))
-    tied = scores == own
-    np.put_along_axis(tied, run.selected[:, None], False, axis=1)
-    higher_ok = (margins > 1 + slack) | (scores <= own)
-    return bool(higher_ok.all() and (margins > slack)[tied].all())
 
 
 def _curves(subject: _Subject, followed: list[Run]) -> list[dict[str, Any]]:

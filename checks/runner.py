@@ -21,7 +21,7 @@ from checks.cases import Case, CaseSpec, campaign_specs, case_from_record, case_
 from checks.context import Context
 from checks.families import has_shape
 from checks.outcomes import CaseResult, Outcome, Verdict, dumps
-from checks.streams import Stream
+from checks.streams import SHAPES, Stream
 from checks.versions import versions
 from theory.catalogue import CLAIMS
 from theory.claims import Claim
@@ -165,7 +165,9 @@ def _violate(
     """The side stream: cases that break one assumption must come out VACUOUS, and name it."""
     families = stream.violators(assumption)
     each = -(-budget.violators // len(families))
-    shape = next(s for s in stream.shapes[1:] if all(has_shape(f, s) for f in families))
+    # A family may need an even n, or two samples, that the claim's own shapes do not have.
+    usual = (*stream.shapes[1:], *SHAPES[1:])
+    shape = next(s for s in usual if all(has_shape(f, s) for f in families))
     specs = [
         spec
         for family in families

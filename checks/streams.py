@@ -88,3 +88,42 @@ ORBITS = Stream(
     share=0.2,
     shapes=((2, 3, 3), (4, 3, 6)),
 )
+
+LATE = Stream(
+    # A separating start may close its certificate in its first late step: no pair of states.
+    (Source("diagonal/separable/separating", 0.2), Source("diagonal/unconstrained/random", 0.5)),
+    share=0.25,
+)
+STATIONARITY = Stream(
+    (
+        Source("diagonal/separable/separating"),
+        Source("diagonal/separable/small", SETTLES_ELSEWHERE),
+    ),
+    share=0.5,
+)
+NOT_SETTLED = 0.5
+"""Share of random runs that may end unsettled, resurgent, or on tokens that bind nothing."""
+SELECTION = Stream(
+    (
+        Source("diagonal/unconstrained/random", NOT_SETTLED),
+        Source("diagonal/unconstrained/small", NOT_SETTLED),
+    ),
+    must_see=("settled-elsewhere",),
+    shapes=SHAPES[1:],
+)
+SELECTION_COMBINED = Stream(
+    (
+        Source("combined-diagonal/unconstrained/random", NOT_SETTLED),
+        Source("combined-diagonal/unconstrained/small", NOT_SETTLED),
+    ),
+    must_see=("settled-elsewhere",),
+    shapes=SHAPES[1:],
+)
+ONE_SAMPLE = Stream(
+    (
+        Source("diagonal/one-sample/separating"),
+        Source("diagonal/one-sample/random", SETTLES_ELSEWHERE),
+    ),
+    shapes=((1, 4, 4), (1, 5, 6)),
+)
+CONTRAST = Stream((Source("diagonal/separable/separating"),), shapes=SHAPES[1:], share=0.6)

@@ -130,7 +130,8 @@ class Auditor:
             k, q = reference.integrate(raw, stretch.step).reshape(2, -1)
             up, down = plus * np.exp(after / 2), minus * np.exp(-after / 2)
             error = np.abs(k * q - (up * up - down * down) / 2).max()
-            size = np.abs(k * q).sum()
+            # Weights that stay 0 (queries of 0 move nothing) deviate by 0, not by 0/0.
+            size = np.abs(k * q).sum() or 1.0
             up, down = plus * np.exp(before / 2), minus * np.exp(-before / 2)
             moved = np.abs(k * q - (up * up - down * down) / 2).max()
             return Audit("raw", float(error / size), stretch.log_norm, change=float(moved / size))

@@ -92,7 +92,10 @@ def thin(points: np.ndarray) -> np.ndarray:
     """At most SNAPSHOTS rows of points, evenly spaced in the order of column 0; ends kept."""
     if len(points) <= SNAPSHOTS:
         return points
-    x = np.maximum.accumulate(points[:, 0])
+    # ln of a norm that is still 0 is -inf: such points come before all others.
+    finite = np.isfinite(points[:, 0])
+    floor = points[finite, 0].min() if finite.any() else 0.0
+    x = np.maximum.accumulate(np.where(finite, points[:, 0], floor))
     wanted = np.linspace(x[0], x[-1], SNAPSHOTS)
     keep = np.searchsorted(x, wanted)
     keep[-1] = len(x) - 1  # not where the largest norm was first met
