@@ -49,8 +49,6 @@ class _Group(click.Group):
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        except click.exceptions.Exit as stop:
-            sys.exit(stop.exit_code)
         except (click.Abort, KeyboardInterrupt):
             click.echo("marginflow: interrupted; nothing that was finished is lost", err=True)
             sys.exit(130)
@@ -271,6 +269,25 @@ def report(directory: Path) -> None:
     except reports.BadReport as error:
         raise _Bad(str(error)) from error
     click.echo(f"report: {page}")
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["iris", "digits", "breast-cancer", "wine", "random"]))
+@click.argument("file", type=click.Path(path_type=Path))
+def example(name: str, file: Path) -> None:
+    """Write a problem FILE.npz from real data (or random), and say by which rule."""
+    from checks import examples
+    from checks.given import Unavailable
+    from checks.problem_files import write_problem
+    from checks.problems import BadInput
+
+    try:
+        made = examples.example(name)
+        write_problem(file, made.problem)
+    except (BadInput, Unavailable) as error:
+        raise _Bad(str(error)) from error
+    click.echo(examples.describe(made))
+    click.echo(f"wrote {file}: marginflow check {file}")
 
 
 if __name__ == "__main__":

@@ -272,8 +272,9 @@ def pins() -> dict[str, str]:
 
 
 def declared() -> dict[str, Requirement]:
-    """Everything pyproject.toml asks for: dependencies, groups, the build's own."""
-    groups = PROJECT["dependency-groups"].values()
+    """Everything pyproject.toml asks for: dependencies, extras, groups, the build's own."""
+    groups = [*PROJECT["dependency-groups"].values()]
+    groups += PROJECT["project"]["optional-dependencies"].values()
     lines = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
     lines += [line for group in groups for line in group]
     return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
