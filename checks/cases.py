@@ -20,6 +20,7 @@ from checks.blobs import Blob
 from checks.factored_starts import draw_aligned_start, draw_factored_start
 from checks.families import Family, family
 from checks.frames import Alignment
+from checks.mirrored_problems import draw_mirrored, draw_mirrored_start
 from checks.problem_families import Shape, draw_problem
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 from checks.start_families import draw_start
@@ -118,11 +119,15 @@ def _build(parts: Family, spec: CaseSpec, blob: Blob) -> Case:
     alignment = None
     if parts.problem in ALIGNED_PROBLEMS:
         drawn, alignment, base = draw_aligned(blob, parts.problem, spec.shape)
+    elif parts.problem == "mirrored":
+        drawn, factor = draw_mirrored(blob, spec.shape)
     else:
         drawn = draw_problem(blob, parts.problem, spec.shape, parts.full)
     if alignment is not None and parts.aligned:
         turned = parts.problem in TURNED
         start, alignment, regions = draw_aligned_start(blob, parts.start, alignment, base, turned)
+    elif parts.start == "key-is-query":
+        start, regions = draw_mirrored_start(blob, drawn, factor)
     elif parts.model == "factored":
         start, regions = draw_factored_start(blob, parts.start, drawn)
     else:

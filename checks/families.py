@@ -7,6 +7,7 @@ from functools import cache
 
 from checks.aligned_problems import ALIGNED_PROBLEMS, check_aligned_shape
 from checks.factored_starts import ALIGNED_STARTS, FACTORED_STARTS, LOW_RANK
+from checks.mirrored_problems import check_mirrored_shape
 from checks.problem_families import PROBLEMS, WITNESSED, Shape, check_shape
 from checks.start_families import DIAGONAL_ONLY, NEEDS_WITNESS, STARTS
 
@@ -14,8 +15,10 @@ MODELS = ("diagonal", "combined-diagonal", "combined", "factored")
 """diagonal: key and query vectors trained apart.  combined-diagonal: beta (d+1,) trained
 directly.  combined: W (d+1, d+1) trained directly.  factored: key and query matrices
 (d+1, e) trained apart."""
-ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS)
-ALL_STARTS = tuple(dict.fromkeys((*STARTS, *FACTORED_STARTS, *LOW_RANK, *ALIGNED_STARTS)))
+ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS, "mirrored")
+ALL_STARTS = tuple(
+    dict.fromkeys((*STARTS, *FACTORED_STARTS, *LOW_RANK, *ALIGNED_STARTS, "key-is-query"))
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Family:
         """Raise ValueError where no case of this family has this shape."""
         if self.problem in ALIGNED_PROBLEMS:
             check_aligned_shape(self.problem, shape)
+        elif self.problem == "mirrored":
+            check_mirrored_shape(shape)
         else:
             check_shape(self.problem, shape, self.full)
 
@@ -70,6 +75,7 @@ FACTORED: dict[str, tuple[str, ...]] = {
     "symmetrised-tied": ("aligned",),
     "symmetrised-unrealisable": ("aligned",),
     "symmetrised-nonseparable": ("aligned-random",),
+    "mirrored": ("key-is-query", "separating"),
 }
 """Problem family -> the start families of the factored model."""
 
@@ -78,6 +84,8 @@ def _exists(model: str, problem: str, start: str) -> bool:
     if model == "factored":
         return start in FACTORED.get(problem, ())
     if start not in STARTS or (start in DIAGONAL_ONLY and model != "diagonal"):
+        return False
+    if problem == "mirrored":
         return False
     if problem in ALIGNED_PROBLEMS:
         # The rival flow of the contrast on symmetrised data, which is nothing else's business.

@@ -38,7 +38,8 @@ def test_decoder_is_total_and_pure(spec):
     for value in case.inputs().values():
         # Weights that are all zero have log10 norm -inf; nothing else may be infinite or NaN.
         assert np.isfinite(value) or (value == -np.inf and not case.start.weights.any())
-    assert (case.problem.queries[:, -1] == 0).all()
+    # Mirrored queries carry the score lead of their mirror image.
+    assert (case.problem.queries[:, -1] == 0).all() != ("/mirrored/" in spec.family)
     if FAMILIES[spec.family].problem != "unconstrained":
         assert case.problem.queries[:, :-1].any(axis=1).all()
 
@@ -73,10 +74,13 @@ def test_lengths_shapes_and_names_are_checked():
     + ["combined/separable/separating", "combined-diagonal/separable/small"]
     + [f"factored/separable/{s}" for s in ("small", "separating", "wide", "wide-separating")]
     + ["factored/low-rank/rank-one", "factored/trap/trapped", "factored/aligned-single/aligned"]
-    + ["factored/aligned-general/aligned-small", "factored/symmetrised-rotated/aligned-random"],
+    + ["factored/aligned-general/aligned-small", "factored/symmetrised-rotated/aligned-random"]
+    + ["factored/mirrored/key-is-query"],
 )
 def test_every_byte_matters(name):
-    shape = (4, 3, 2) if "symmetrised" in name else (2, 3, 2)
+    shape = {"symmetrised-rotated": (4, 3, 2), "mirrored": (4, 2, 2)}.get(
+        name.split("/")[1], (2, 3, 2)
+    )
     length = blob_length(name, shape)
     rng = np.random.default_rng(0)
     pending = set(range(length))
