@@ -17,7 +17,11 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True)
 class Check:
-    """measure and stream as "module:attribute"; stream None: symbolic, no cases are drawn."""
+    """measure and stream as "module:attribute".
+
+    The stream names a ``streams.Stream`` (drawn cases) or a ``given.Given`` (given ones);
+    None: symbolic, there are no cases.
+    """
 
     claim: str
     measure: str
@@ -98,6 +102,9 @@ def _register_all() -> None:
         ("control.frozen-sign", "limit_checks:frozen_sign", "FROZEN"),
     ):
         register(key, f"checks.{measure}", f"checks.streams:{stream}")
+    for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):
+        key = f"data.{name.lower().replace('_', '-')}"
+        register(key, "checks.limit_checks:diagonal_l1", f"checks.data_checks:{name}")
 
 
 _register_all()

@@ -20,6 +20,7 @@ from checks.budgets import PROFILES, Budget
 from checks.cases import Case, CaseSpec, campaign_specs, case_from_record, case_record, decode
 from checks.context import Context
 from checks.families import has_shape
+from checks.given import Given, Unavailable
 from checks.outcomes import CaseResult, Outcome, Verdict, dumps
 from checks.streams import SHAPES, Stream
 from checks.versions import versions
@@ -27,6 +28,9 @@ from theory.catalogue import CLAIMS
 from theory.claims import Claim
 
 PINNED = Path(__file__).parent / "pinned"
+
+Cases = Stream | Given | None
+"""Where a claim's cases come from: drawn, given, or (symbolic claims) nowhere."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,19 @@ def run_unit(unit: Unit) -> Verdict:
     begun = time.monotonic()
     claim, budget = CLAIMS[unit.claim], PROFILES[unit.profile]
     check = registry.CHECKS[unit.claim]
-    stream: Stream | None = registry.resolve(check.stream) if check.stream else None
+    stream: Cases = registry.resolve(check.stream) if check.stream else None
     need = requirements(claim, stream, budget)
     try:
         tally = measure(check, claim, stream, budget, unit)
         outcome, reason = decide(tally, need)
+    except Unavailable as missing:
+        tally = Tally(())
+        outcome, reason = Outcome.NOT_RUN, str(missing)
     except Exception as error:
         tally = Tally(())
         outcome, reason = Outcome.ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
     directory = Path(unit.directory)
-    replay = write_case(directory, claim, tally, unit)
+    replay = write_case(directory, stream, tally, unit)
     worst = tally.worst
     verdict = Verdict(
         claim=claim.key,
@@ -90,10 +97,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # small operations: a second thread costs a thousandfold
 
 
-def requirements(claim: Claim, stream: Stream | None, budget: Budget) -> Requirements:
+def requirements(claim: Claim, stream: Cases, budget: Budget) -> Requirements:
     """What HELD takes of this claim under this budget."""
     if stream is None:
         return Requirements(1, 1)
+    if isinstance(stream, Given):
+        return Requirements(stream.informative, 1)
     informative = budget.informative if claim.kind == "limit" else budget.problems
     return Requirements(
         informative,
@@ -104,13 +113,19 @@ def requirements(claim: Claim, stream: Stream | None, budget: Budget) -> Require
 
 
 def measure(
-    check: registry.Check, claim: Claim, stream: Stream | None, budget: Budget, unit: Unit
+    check: registry.Check, claim: Claim, stream: Cases, budget: Budget, unit: Unit
 ) -> Tally:
-    """All results of one claim: campaign, search, pinned cases, and the side streams."""
+    """All results of one claim: campaign, search, pinned cases, and the side streams.
+
+    Of given cases there are no more than they are: nothing is searched, none is a violator.
+    """
     function = check.load()
     if stream is None:
         return Tally(tuple(function(claim.key)))
     context = Context(claim.key, claim.assumptions, budget, unit.device)
+    if isinstance(stream, Given):
+        cases = [stream.decode(spec) for spec in stream.specs(unit.seed)]
+        return Tally((*function(cases, context), *function(pinned(claim.key), context)))
 
     def results_of(specs: Iterable[CaseSpec]) -> list[CaseResult]:
         return function([decode(spec) for spec in specs], context)
@@ -237,7 +252,7 @@ def _seed(key: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{key}\0{seed}".encode()).digest()[:8], "little")
 
 
-def write_case(directory: Path, claim: Claim, tally: Tally, unit: Unit) -> str | None:
+def write_case(directory: Path, stream: Cases, tally: Tally, unit: Unit) -> str | None:
     """The replay file of the case that matters most: a counterexample, else the worst one.
 
     Path relative to the directory; None for symbolic claims and where nothing was decided.
@@ -246,17 +261,18 @@ def write_case(directory: Path, claim: Claim, tally: Tally, unit: Unit) -> str |
     chosen = falsified[0] if falsified else (tally.worst[0] if tally.worst else None)
     if chosen is None or "blob" not in chosen.spec:
         return None
-    name = f"cases/{claim.key}-{chosen.outcome.word}-{chosen.problem_id}.json"
-    _write(directory / name, case_file(chosen, unit))
+    spec = CaseSpec.from_json(chosen.spec)
+    case = stream.decode(spec) if isinstance(stream, Given) else decode(spec)
+    name = f"cases/{unit.claim}-{chosen.outcome.word}-{chosen.problem_id}.json"
+    _write(directory / name, case_file(case, chosen, unit))
     return name
 
 
-def case_file(result: CaseResult, unit: Unit) -> dict[str, Any]:
+def case_file(case: Case, result: CaseResult, unit: Unit) -> dict[str, Any]:
     """A counterexample that travels: arrays as hex floats, how to run it, how it came out."""
-    record = case_record(decode(CaseSpec.from_json(result.spec)))
     worst = result.worst
     return {
-        **record,
+        **case_record(case),
         "claim": unit.claim,
         "profile": unit.profile,
         "seed": unit.seed,

@@ -1,8 +1,7 @@
 """Every sentence, assumption and claim, by key.  Pure data: no sympy, no numpy.
 
-The claims themselves are written in :mod:`theory.symbolic_claims`,
-:mod:`theory.flow_claims` and :mod:`theory.control_claims`; this is the one place to look
-them up.
+The claims themselves are written in the modules ``theory.*_claims``; this is the one place to
+look them up.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 from theory.assumptions import ASSUMPTION_LIST
 from theory.claims import Assumption, Claim
 from theory.control_claims import CONTROL_CLAIMS
+from theory.data_claims import DATA_CLAIMS
 from theory.flow_claims import FLOW_CLAIMS, LIMIT_CLAIMS
 from theory.late_claims import LATE_CLAIMS
 from theory.sentences import SENTENCES
@@ -42,7 +42,7 @@ def by_key(items: Iterable[_T]) -> dict[str, _T]:
 ASSUMPTIONS: Final[dict[str, Assumption]] = by_key(ASSUMPTION_LIST)
 
 CLAIMS: Final[dict[str, Claim]] = by_key(
-    (*SYMBOLIC_CLAIMS, *FLOW_CLAIMS, *LIMIT_CLAIMS, *LATE_CLAIMS, *CONTROL_CLAIMS)
+    (*SYMBOLIC_CLAIMS, *FLOW_CLAIMS, *LIMIT_CLAIMS, *LATE_CLAIMS, *CONTROL_CLAIMS, *DATA_CLAIMS)
 )
 
 
