@@ -5,7 +5,10 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("marginflow", "numpy", "scipy", "torch", "cvxpy", "highspy", "sympy", "hypothesis")
+_PACKAGES = (
+    "marginflow", "numpy", "scipy", "torch", "cvxpy", "highspy", "sympy", "hypothesis",
+    "scikit-learn",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:

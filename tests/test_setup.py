@@ -345,6 +345,7 @@ def test_tox_keeps_to_one_thread_and_the_pins() -> None:
     base = tox["testenv"]
     assert base["constraints"] == "constraints.txt"
     assert base.getboolean("constrain_package_deps")
+    assert base["extras"] == "examples", "else the claims on real data are not run"
     settings = dict(line.split(" = ") for line in base["set_env"].splitlines() if " = " in line)
     assert settings["OMP_NUM_THREADS"] == settings["MKL_NUM_THREADS"] == "1"
     assert settings["MKL_CBWR"] == "AVX2,STRICT"
