@@ -5,10 +5,12 @@ Problem and start assumptions are judged before a run, the trajectory's after it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from checks.cases import Case
+from checks.frames import misalignment
 from checks.problems import AttentionProblem, Start
 from checks.svm import SvmSolution
 from checks.tolerances import EPS
@@ -42,12 +44,54 @@ def nonzero_invariant(problem: AttentionProblem, start: Start) -> float:
     return float(c[used].min()) if used.any() else np.inf
 
 
+def equal_scores(problem: AttentionProblem, start: Start) -> float:
+    """Rounding bound of the scores less the spread among each sample's non-optimal tokens."""
+    others = np.ones(problem.scores.shape, dtype=bool)
+    np.put_along_axis(others, problem.optimal[:, None], False, axis=1)
+    rest = problem.scores[others].reshape(problem.samples, -1)
+    margin = float(problem.score_rounding.max() - np.ptp(rest, axis=1).max())
+    return margin if margin < 0 else margin + np.finfo(np.float64).tiny
+
+
 BEFORE: dict[str, ProblemMargin] = {
     "optimal-unique": optimal_unique,
     "realisable": realisable,
     "nonzero-invariant": nonzero_invariant,
+    "equal-scores": equal_scores,
 }
 """Judged from problem and start alone; "separable" needs the oracle's answer."""
+
+ALIGNED = 1e-13
+"""Largest relative off-diagonal part of an aligned case: frames are products of at most a few
+dozen rounded rotations, a few 1e-16 in each entry."""
+
+
+def aligned(case: Case) -> float:
+    """ALIGNED less the off-diagonal part of start and constraints in the case's frames."""
+    if case.alignment is None:
+        return -1.0  # no frames in which it could be diagonal: as far off as can be
+    return ALIGNED - misalignment(case.problem, case.start, case.alignment)
+
+
+def before(case: Case, keys: Sequence[str]) -> dict[str, float]:
+    """Signed margins of those keys that are judged before a run.
+
+    An aligned case's invariant is that of its diagonal form: c_j in the frames of the start.
+    """
+    margins = {}
+    for key in keys:
+        if key == "aligned":
+            margins[key] = aligned(case)
+        elif key == "nonzero-invariant" and case.start.model == "factored":
+            form = case.alignment
+            margins[key] = (
+                nonzero_invariant(form.problem, form.start)
+                if form is not None and form.start is not None
+                else -1.0
+            )
+        elif key in BEFORE:
+            margins[key] = BEFORE[key](case.problem, case.start)
+    return margins
 
 
 def separable(solution: SvmSolution) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,19 +83,27 @@ def _results(keys: list[str], order: Order) -> Iterator[Verdict]:
     else:
         # Spawned, not forked: torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(order.workers, mp_context=context) as pool:
-            running: dict[Future[Verdict], Unit] = {}
-            while running or (waiting and not stop):
-                while waiting and not stop and len(running) < order.workers:
-                    unit = waiting.pop(0)
-                    running[pool.submit(run_unit, unit)] = unit
-                    _note(f"running {unit.claim}")
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    del running[future]
-                    verdict = future.result()
-                    yield verdict
-                    stop = stop or _stops(verdict, order, begun)
+        with ProcessPoolExecutor(
+            order.workers, mp_context=context, initializer=_end_silently
+        ) as pool:
+            try:
+                running: dict[Future[Verdict], Unit] = {}
+                while running or (waiting and not stop):
+                    while waiting and not stop and len(running) < order.workers:
+                        unit = waiting.pop(0)
+                        running[pool.submit(run_unit, unit)] = unit
+                        _note(f"running {unit.claim}")
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        verdict = _result(future, running.pop(future))
+                        yield verdict
+                        stop = stop or _stops(verdict, order, begun)
+                        stop = stop or isinstance(future.exception(), BrokenProcessPool)
+            except (KeyboardInterrupt, GeneratorExit):
+                # Leaving the pool waits for its workers; what they are at is lost anyway.
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
     for unit in waiting:
         yield _not_run(unit)
 
@@ -103,11 +113,28 @@ def _stops(verdict: Verdict, order: Order, begun: float) -> bool:
     return late or (order.fail_fast and not verdict.as_expected)
 
 
+def _end_silently() -> None:
+    """A terminal sends Ctrl-C to the workers too: they end by it, without a traceback each."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _result(future: Future[Verdict], unit: Unit) -> Verdict:
+    """What a worker found; ERROR where the worker itself is gone."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return _unmeasured(unit, Outcome.ERROR, "a worker process died: killed, or out of memory")
+
+
 def _not_run(unit: Unit) -> Verdict:
+    return _unmeasured(unit, Outcome.NOT_RUN, "the run was stopped before this claim")
+
+
+def _unmeasured(unit: Unit, outcome: Outcome, reason: str) -> Verdict:
     claim = CLAIMS[unit.claim]
     return Verdict(
         claim=claim.key, sentences=claim.sentences, kind=claim.kind, expect=claim.expect,
-        outcome=Outcome.NOT_RUN, reason="the run was stopped before this claim", tried=0,
+        outcome=outcome, reason=reason, tried=0,
         informative=0, vacuous=0, inconclusive=0, problems=0, worst=None, case=None,
         profile=unit.profile, seed=unit.seed, versions=versions(), seconds=0.0,
     )  # fmt: skip

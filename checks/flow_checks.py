@@ -24,7 +24,7 @@ CLEAR = 10.0
 """A deviation is a counterexample beyond this many tolerances, undecided up to there."""
 
 
-def _decide(
+def decide(
     case: Case, margins: dict[str, float], measured: Sequence[Measurement], informative: bool
 ) -> CaseResult:
     """HELD within tolerance, FALSIFIED clearly beyond, INCONCLUSIVE between."""
@@ -53,7 +53,7 @@ def loss(problem: AttentionProblem, weights: torch.Tensor) -> torch.Tensor:
     return torch.exp(-y * output).mean()
 
 
-def _autograd(problem: AttentionProblem, start: Start) -> list[Array]:
+def autograd(problem: AttentionProblem, start: Start) -> list[Array]:
     """-gradient of the loss in (k, q), (K, Q) or W, by automatic differentiation."""
     if start.model == "combined":
         leaves = [torch.tensor(start.weights, dtype=torch.float64, requires_grad=True)]
@@ -84,7 +84,7 @@ def _margin_form(problem: AttentionProblem, start: Start, scale: float) -> list[
     return [query * g, key * g] if start.model == "diagonal" else [g @ query, g.T @ key]
 
 
-def _gradient_rounding(problem: AttentionProblem, start: Start) -> tolerances.Tolerance:
+def gradient_rounding(problem: AttentionProblem, start: Start) -> tolerances.Tolerance:
     """Rounding of either route: sums over n L d products, softmax of logits of some size."""
     x, z = np.abs(problem.tokens), np.abs(problem.queries)
     w = np.abs(start.weights)
@@ -107,14 +107,14 @@ def _gradient(cases: Sequence[Case], context: Context, unscaled: bool) -> list[C
             out.append(vacuous(case, margins, missing))
             continue
         problem, start = case.problem, case.start
-        wanted = _autograd(problem, start)
+        wanted = autograd(problem, start)
         got = _margin_form(problem, start, float(problem.samples) if unscaled else 1.0)
         error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, got, strict=True))
-        allowed = _gradient_rounding(problem, start)
+        allowed = gradient_rounding(problem, start)
         size = max(float(np.abs(a).max()) for a in wanted)
         measured = Measurement("gradient difference", error, allowed.value, allowed.because)
         # A gradient lost in its own rounding bound shows nothing.
-        out.append(_decide(case, margins, [measured], size > 1e3 * allowed.value))
+        out.append(decide(case, margins, [measured], size > 1e3 * allowed.value))
     return out
 
 
@@ -183,7 +183,7 @@ def loss_decreases(cases: Sequence[Case], context: Context) -> list[CaseResult]:
         because = "local error allowed per step, times margin and score range; 1e-13 rounding"
         measured = Measurement("largest rise of ln L", rise, allowed, because)
         moved = bool(probe.steps[row] >= 2 and probe.first[row] - probe.last[row] > 10 * allowed)
-        out.append(_decide(case, margins, [measured], moved))
+        out.append(decide(case, margins, [measured], moved))
     return out
 
 
@@ -248,7 +248,7 @@ def _direct_checks(cases: Sequence[Case], context: Context, quantity: str) -> li
             drift = (end.key**2 + sign * end.query**2) - (key**2 + sign * query**2)
             error = float(np.abs(drift).max())
         measured = Measurement(f"{quantity}, relative", error / size, allowed, because)
-        out.append(_decide(case, margins, [measured], moved > 1e-3))
+        out.append(decide(case, margins, [measured], moved > 1e-3))
     return out
 
 
@@ -290,7 +290,7 @@ def orbit(cases: Sequence[Case], context: Context) -> list[CaseResult]:
             Measurement("deviation of a stretch over its bound", record.deviation, 1.0, because),
             Measurement("local error over its bound", record.worst_error, 1.0, "error control"),
         )
-        verdict = _decide(case, margins, measured, record.audited > 0)
+        verdict = decide(case, margins, measured, record.audited > 0)
         if verdict.outcome is Outcome.HELD and record.own:
             broken = record.own in fidelity.CHAIN_FAULTS
             verdict = result(

@@ -8,18 +8,20 @@ eps-optimal set misses the claimed margin, by an interval.  Anything else is not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from checks import audit, rivals, svm
-from checks.certificates import OracleFailure
+from checks.certificates import OracleFailure, certify
 from checks.flow.orbit import Status
+from checks.frames import Alignment
 from checks.outcomes import Measurement, Outcome
 from checks.problems import Array, AttentionProblem, Constraints, Start, constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
+from checks.solutions import WIDEST
 from checks.svm import SvmSolution
 from checks.tolerances import Tolerance
 
@@ -158,19 +160,57 @@ def _refutation(
 
 
 def solutions(
-    problem: AttentionProblem, norms: Sequence[Norm]
+    problem: AttentionProblem, norms: Sequence[Norm], alignment: Alignment | None = None
 ) -> tuple[dict[str, SvmSolution], str]:
-    """SVM solutions by norm; or why there are none: "not separable" or the oracle's words."""
+    """SVM solutions by norm; or why there are none: "not separable" or the oracle's words.
+
+    alignment: of an aligned case.  Its nuclear and Frobenius optima are those of the diagonal
+    form, l1 and l2, carried back and certified on the full problem's own constraints; the
+    nuclear optimum of single-entry data is never unique, which the direct oracle needs.
+    """
     constraints = constraints_of(problem)
     found: dict[str, SvmSolution] = {}
     for norm in norms:
         try:
-            found[norm] = svm.solve_svm(constraints, norm)
+            if alignment is None:
+                found[norm] = svm.solve_svm(constraints, norm)
+            else:
+                found[norm] = _carried(constraints, norm, alignment)
         except svm.NotSeparable:
             return {}, NOT_SEPARABLE
         except OracleFailure as failure:
             return found, f"oracle: {failure}"
     return found, ""
+
+
+_DIAGONAL_FORM: dict[Norm, Norm] = {"nuclear": "l1", "frobenius": "l2"}
+
+
+def _carried(constraints: Constraints, norm: Norm, alignment: Alignment) -> SvmSolution:
+    """The optimum of the diagonal form as a proven interval of the full problem.
+
+    A Farkas vector of the diagonal form, shared among the copies, is one of the full problem:
+    sum_r y_r G_r is diagonal in the frames, and that diagonal is A^T y.
+    """
+    short = constraints_of(alignment.problem)
+    form = svm.solve_svm(short, _DIAGONAL_FORM[norm])
+    weights = alignment.lift(form.solution)
+    multipliers = alignment.spread(form.multipliers, short, constraints)
+    interval = certify(constraints, norm, weights, multipliers)
+    if interval.width > WIDEST:
+        raise OracleFailure(f"{norm}: interval too wide ({interval.width:.1e})")
+    return replace(
+        form,
+        norm=norm,
+        solution=weights,
+        multipliers=multipliers,
+        lower=interval.lower,
+        upper=interval.upper,
+        optimum=(interval.lower + interval.upper) / 2,
+        proof="rigorous",
+        unique="proved" if norm == "frobenius" else "undetermined",
+        active=alignment.spread(form.active.astype(float), short, constraints) > 0,
+    )
 
 
 NOT_SEPARABLE = "not separable"

@@ -14,7 +14,7 @@ from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.judging import NOT_SEPARABLE, Judged, Rival
 from checks.outcomes import CaseResult, Measurement, Outcome
-from checks.problems import Array, AttentionProblem, Start, constraints_of
+from checks.problems import Array, constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
 from checks.svm import SvmSolution
@@ -67,16 +67,7 @@ def result(
 
 def unmet(case: Case, keys: Sequence[str]) -> tuple[dict[str, float], str]:
     """Signed margins of the problem and start assumptions among keys; the first unmet one."""
-    return unmet_of(case.problem, case.start, keys)
-
-
-def unmet_of(
-    problem: AttentionProblem, start: Start, keys: Sequence[str]
-) -> tuple[dict[str, float], str]:
-    """As ``unmet``, for a problem and a start that are no drawn case."""
-    margins = {
-        key: assumptions.BEFORE[key](problem, start) for key in keys if key in assumptions.BEFORE
-    }
+    margins = assumptions.before(case, keys)
     return margins, next((key for key, margin in margins.items() if not margin > 0), "")
 
 
@@ -89,7 +80,7 @@ def prepare(case: Case, target: Target, context: Context) -> Prepared | CaseResu
     margins, missing = unmet(case, context.assumptions)
     if missing:
         return vacuous(case, margins, missing)
-    found, failure = judging.solutions(case.problem, (target.claimed, target.rival))
+    found, failure = judging.solutions(case.problem, (target.claimed, target.rival), case.alignment)
     if failure == NOT_SEPARABLE:
         # A verified Farkas vector: gamma* <= 0, so the assumption misses by nothing less.
         return vacuous(case, {**margins, "separable": 0.0}, "separable")
@@ -102,21 +93,30 @@ def prepare(case: Case, target: Target, context: Context) -> Prepared | CaseResu
 Judge = Callable[[Run, Prepared, Context], Judged]
 
 
-def _measure(
-    cases: Sequence[Case], target: Target, context: Context, judge: Judge
-) -> list[CaseResult]:
-    """Prepare every case, run those whose assumptions are met as one batch, judge each."""
-    prepared = [prepare(case, target, context) for case in cases]
-    ready = [p for p in prepared if isinstance(p, Prepared)]
-    followed = runs.follow(
-        [p.case.problem for p in ready],
-        [p.case.start for p in ready],
+def follow(cases: Sequence[Case], context: Context) -> list[Run]:
+    """Run every case from its own start, as one batch."""
+    return runs.follow(
+        [case.problem for case in cases],
+        [case.start for case in cases],
         context.budget.settings,
         context.budget.audited,
         context.budget.stretches,
         context.device,
     )
-    by_case = {id(p): run for p, run in zip(ready, followed, strict=True)}
+
+
+def measure(
+    cases: Sequence[Case],
+    target: Target,
+    context: Context,
+    judge: Judge,
+    run: Callable[[Sequence[Case], Context], list[Run]] = follow,
+) -> list[CaseResult]:
+    """Prepare every case, run those whose assumptions are met as one batch, judge each."""
+    prepared = [prepare(case, target, context) for case in cases]
+    ready = [p for p in prepared if isinstance(p, Prepared)]
+    followed = run([p.case for p in ready], context)
+    by_case = {id(p): each for p, each in zip(ready, followed, strict=True)}
     return [
         p if isinstance(p, CaseResult) else _judged(p, by_case[id(p)], context, judge)
         for p in prepared
@@ -173,7 +173,7 @@ def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, fl
     return out
 
 
-def _direction(run: Run, prepared: Prepared, context: Context) -> Judged:
+def direction(run: Run, prepared: Prepared, context: Context) -> Judged:
     """The limit claim itself: the claimed margin is attained."""
     others = [Rival(f"the {prepared.rival.norm} problem", prepared.rival)]
     return judging.judge(
@@ -183,22 +183,27 @@ def _direction(run: Run, prepared: Prepared, context: Context) -> Judged:
 
 def diagonal_l1(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.diagonal-l1 (S2, S3, S5): separate diagonal weights attain the l1 margin."""
-    return _measure(cases, Target("l1", "l2"), context, _direction)
+    return measure(cases, Target("l1", "l2"), context, direction)
 
 
 def diagonal_l2(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """control.diagonal-attains-l2, and limit.combined-l2 (S4) on combined diagonal weights."""
-    return _measure(cases, Target("l2", "l1"), context, _direction)
+    return measure(cases, Target("l2", "l1"), context, direction)
 
 
 def combined_l1(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """control.combined-attains-l1: the wrong norm claimed of combined diagonal weights."""
-    return _measure(cases, Target("l1", "l2"), context, _direction)
+    return measure(cases, Target("l1", "l2"), context, direction)
 
 
 def combined_frobenius(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.combined-frobenius (S4): W trained directly attains the Frobenius margin."""
-    return _measure(cases, Target("frobenius", "nuclear"), context, _direction)
+    return measure(cases, Target("frobenius", "nuclear"), context, direction)
+
+
+def factored_nuclear(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """frontier.unaligned-nuclear, limit.aligned-single-entry: full K and Q, nuclear margin."""
+    return measure(cases, Target("nuclear", "frobenius"), context, direction)
 
 
 def frozen_sign(cases: Sequence[Case], context: Context) -> list[CaseResult]:
@@ -207,7 +212,7 @@ def frozen_sign(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     The rival is the l1 problem in the frozen orthant; where its optimum is the same, the
     frozen sign was already right and the case is uninformative.
     """
-    return _measure(cases, Target("l1", "l2"), context, _frozen)
+    return measure(cases, Target("l1", "l2"), context, _frozen)
 
 
 def _frozen(run: Run, prepared: Prepared, context: Context) -> Judged:
@@ -233,11 +238,11 @@ def _frozen(run: Run, prepared: Prepared, context: Context) -> Judged:
 
 def kkt_dual_feasibility(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.kkt-dual-feasibility (S5): |A^T p|_inf -> gamma*, with equality on the support."""
-    return _measure(cases, Target("l1", "l2"), context, _dual_feasibility)
+    return measure(cases, Target("l1", "l2"), context, _dual_feasibility)
 
 
 def _dual_feasibility(run: Run, prepared: Prepared, context: Context) -> Judged:
-    judged = _direction(run, prepared, context)
+    judged = direction(run, prepared, context)
     if judged.outcome is not Outcome.HELD:
         return judged
     tolerance = tolerances.margin_gap(context.budget.settings)
@@ -269,11 +274,11 @@ def _pull(run: Run) -> Array:
 
 def kkt_complementarity(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.kkt-complementarity (S5): sum p_r (m_r/m_min - 1) <= C/m_min, and it vanishes."""
-    return _measure(cases, Target("l1", "l2"), context, _complementarity)
+    return measure(cases, Target("l1", "l2"), context, _complementarity)
 
 
 def _complementarity(run: Run, prepared: Prepared, context: Context) -> Judged:
-    judged = _direction(run, prepared, context)
+    judged = direction(run, prepared, context)
     if judged.outcome is not Outcome.HELD:
         return judged
     constraints = constraints_of(run.problem)
@@ -307,7 +312,7 @@ def _within(judged: Judged, measured: tuple[Measurement, ...], reason: str) -> J
 
 def trajectory_certificate(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.trajectory-certificate (S3): the orbit's certificate brackets the solver's optimum."""
-    return _measure(cases, Target("l1", "l2"), context, _bracket)
+    return measure(cases, Target("l1", "l2"), context, _bracket)
 
 
 def _bracket(run: Run, prepared: Prepared, context: Context) -> Judged:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from checks import judging, limit_checks, runs, svm, tolerances
+from checks import assumptions, judging, limit_checks, runs, svm, tolerances
 from checks.budgets import PROFILES
 from checks.certificates import OracleFailure
 from checks.flow.orbit import Status
@@ -165,7 +165,8 @@ def _assumed(subject: _Subject, start: Start) -> str:
     keys = ["optimal-unique", "realisable"]
     if subject.model == "diagonal":
         keys.append("nonzero-invariant")
-    _, missing = limit_checks.unmet_of(subject.problem, start, keys)
+    margins = {key: assumptions.BEFORE[key](subject.problem, start) for key in keys}
+    missing = next((key for key, margin in margins.items() if not margin > 0), "")
     return missing or ("separable" if subject.answer == "non-separable" else "")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checks import judging, runs, svm, tolerances
+from checks import judging, svm, tolerances
 from checks.cases import Case
 from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.flow.orbit import Status
 from checks.judging import RIVAL, Judged, Rival
-from checks.limit_checks import result, unmet, vacuous
+from checks.limit_checks import follow, result, unmet, vacuous
 from checks.outcomes import CaseResult, Outcome
 from checks.problems import constraints_of
 from checks.rounding import Norm
@@ -33,14 +33,7 @@ def combined_diagonal(cases: Sequence[Case], context: Context) -> list[CaseResul
 def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseResult]:
     checked = [(case, *unmet(case, context.assumptions)) for case in cases]
     ready = [case for case, _, missing in checked if not missing]
-    followed = runs.follow(
-        [c.problem for c in ready],
-        [c.start for c in ready],
-        context.budget.settings,
-        context.budget.audited,
-        context.budget.stretches,
-        context.device,
-    )
+    followed = follow(ready, context)
     by_case = {id(case): run for case, run in zip(ready, followed, strict=True)}
     out = []
     for case, margins, missing in checked:

@@ -35,7 +35,7 @@ class Stream:
 
     def violators(self, assumption: str) -> tuple[str, ...]:
         """Families that break this assumption, for this stream's model."""
-        return violators(assumption, self.model)
+        return violators(assumption, self.model, FAMILIES[self.sources[0].family].aligned)
 
 
 SETTLES_ELSEWHERE = 0.9
@@ -103,6 +103,7 @@ STATIONARITY = Stream(
 )
 NOT_SETTLED = 0.5
 """Share of random runs that may end unsettled, resurgent, or on tokens that bind nothing."""
+_SELECTION_SHARE = 0.6
 SELECTION = Stream(
     (
         Source("diagonal/unconstrained/random", NOT_SETTLED),
@@ -110,6 +111,7 @@ SELECTION = Stream(
     ),
     must_see=("settled-elsewhere",),
     shapes=SHAPES[1:],
+    share=_SELECTION_SHARE,
 )
 SELECTION_COMBINED = Stream(
     (
@@ -118,6 +120,7 @@ SELECTION_COMBINED = Stream(
     ),
     must_see=("settled-elsewhere",),
     shapes=SHAPES[1:],
+    share=_SELECTION_SHARE,
 )
 ONE_SAMPLE = Stream(
     (
@@ -127,3 +130,71 @@ ONE_SAMPLE = Stream(
     shapes=((1, 4, 4), (1, 5, 6)),
 )
 CONTRAST = Stream((Source("diagonal/separable/separating"),), shapes=SHAPES[1:], share=0.6)
+
+_ALIGNED_SHAPES: tuple[Shape, ...] = ((3, 3, 3), (4, 3, 4))
+_COPIED_SHAPES: tuple[Shape, ...] = ((8, 3, 3), (8, 3, 4), (16, 3, 3))
+"""Symmetrised problems: n counts the copies, 4 of each sample for d = 3, 8 for d = 4."""
+_DISCRIMINATING: tuple[Shape, ...] = ((12, 3, 3), (16, 3, 4), (16, 3, 3))
+
+
+def _aligned(
+    problems: tuple[str, ...], starts: tuple[str, ...], bound: float
+) -> tuple[Source, ...]:
+    return tuple(
+        Source(f"factored/{problem}/{start}", 0.0 if start == "aligned" else bound)
+        for problem in problems
+        for start in starts
+    )
+
+
+ALIGNED_FLOW = Stream(
+    _aligned(("aligned-single", "aligned-general"), ("aligned", "aligned-random"), 0.0),
+    shapes=_ALIGNED_SHAPES,
+    share=0.25,
+)
+ALIGNED_EQUAL = Stream(
+    _aligned(("aligned-single",), ("aligned", "aligned-small", "aligned-random"), 0.0),
+    shapes=_ALIGNED_SHAPES,
+    share=0.5,
+)
+ALIGNED_SINGLE = Stream(
+    _aligned(("aligned-single",), ("aligned", "aligned-small", "aligned-random"), 0.0),
+    shapes=_ALIGNED_SHAPES,
+    share=0.5,
+)
+SYMMETRISED_FIELD = Stream(
+    _aligned(("symmetrised", "symmetrised-rotated"), ("aligned-small", "aligned-random"), 0.0),
+    shapes=_COPIED_SHAPES,
+    share=0.25,
+)
+SYMMETRISED = Stream(
+    _aligned(
+        ("symmetrised", "symmetrised-rotated"),
+        ("aligned", "aligned-small", "aligned-random"),
+        SETTLES_ELSEWHERE,
+    ),
+    shapes=_COPIED_SHAPES,
+    share=0.75,
+)
+SYMMETRISED_CERTAIN = Stream(
+    _aligned(("symmetrised", "symmetrised-rotated"), ("aligned",), 0.0),
+    shapes=_COPIED_SHAPES,
+    share=0.25,
+)
+SYMMETRISED_CONTRAST = Stream(
+    _aligned(("symmetrised", "symmetrised-rotated"), ("aligned",), 0.0),
+    shapes=_DISCRIMINATING,
+    share=0.6,
+)
+FRONTIER = Stream(
+    (
+        Source("factored/separable/separating"),
+        Source("factored/separable/random", SETTLES_ELSEWHERE),
+        Source("factored/separable/small", SETTLES_ELSEWHERE),
+    ),
+    shapes=((3, 3, 3), (3, 3, 4)),
+    share=0.3,
+)
+FRONTIER_CONTRAST = Stream(
+    (Source("factored/separable/separating"),), shapes=((3, 3, 3), (4, 3, 4)), share=0.3
+)

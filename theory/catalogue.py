@@ -14,6 +14,7 @@ from theory.claims import Assumption, Claim
 from theory.control_claims import CONTROL_CLAIMS
 from theory.data_claims import DATA_CLAIMS
 from theory.flow_claims import FLOW_CLAIMS, LIMIT_CLAIMS
+from theory.general_claims import GENERAL_CLAIMS
 from theory.late_claims import LATE_CLAIMS
 from theory.sentences import SENTENCES
 from theory.symbolic_claims import SYMBOLIC_CLAIMS
@@ -42,7 +43,15 @@ def by_key(items: Iterable[_T]) -> dict[str, _T]:
 ASSUMPTIONS: Final[dict[str, Assumption]] = by_key(ASSUMPTION_LIST)
 
 CLAIMS: Final[dict[str, Claim]] = by_key(
-    (*SYMBOLIC_CLAIMS, *FLOW_CLAIMS, *LIMIT_CLAIMS, *LATE_CLAIMS, *CONTROL_CLAIMS, *DATA_CLAIMS)
+    (
+        *SYMBOLIC_CLAIMS,
+        *FLOW_CLAIMS,
+        *LIMIT_CLAIMS,
+        *LATE_CLAIMS,
+        *GENERAL_CLAIMS,
+        *CONTROL_CLAIMS,
+        *DATA_CLAIMS,
+    )
 )
 
 
