@@ -163,7 +163,7 @@ def _manifest(directory: Path, command: str) -> None:
 
 
 def _recorded(path: Path, order: Order) -> dict[str, Verdict]:
-    """Verdicts of the same profile, seed and versions that ran; a cut last line is dropped."""
+    """Verdicts of the same profile, seed and versions; errors and a cut last line are dropped."""
     if not path.is_file():
         return {}
     now = versions()
@@ -174,7 +174,9 @@ def _recorded(path: Path, order: Order) -> dict[str, Verdict]:
         except ValueError:
             continue  # what an interrupted writer leaves: that claim is run again
         same = (record["profile"], record["seed"]) == (order.profile, order.seed)
-        if same and record["versions"] == now and record["outcome"] != "not_run":
+        # A claim that met an error has no verdict: what failed may have been the machine.
+        decided = record["outcome"] not in ("not_run", "error")
+        if same and record["versions"] == now and decided:
             record["sentences"] = tuple(record["sentences"])
             record["outcome"] = Outcome.of(record["outcome"])
             del record["schema"]

@@ -228,8 +228,10 @@ def replay(file: Path) -> None:
     """Run a recorded case again; 0 if its outcome comes out again."""
     record = _record(file)
     from checks import runner
+    from checks.outcomes import Outcome
 
     try:
+        Outcome.of(record["outcome"])  # nothing to compare with is found out before the run
         result = runner.replay(record)
     except (KeyError, TypeError, ValueError) as error:
         raise _Bad(f"{file}: damaged case file: {error}") from error

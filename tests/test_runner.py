@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -295,6 +297,15 @@ def test_resume_does_not_keep_what_other_versions_found(tmp_path: Path, ran: lis
     assert ran == [FIRST, FIRST]
 
 
+def test_resume_measures_again_what_was_an_error(
+    tmp_path: Path, ran: list[str], measured_by: Any
+) -> None:
+    order = _order([measured_by("raises", FIRST)], tmp_path)
+    assert words(campaign.run(order, "test")) == {FIRST: "error"}
+    campaign.run(replace(order, resume=True), "test")
+    assert ran == [FIRST, FIRST]
+
+
 def test_past_the_time_limit_nothing_is_begun(tmp_path: Path, ran: list[str]) -> None:
     order = _order([FIRST, SECOND], tmp_path, time_limit=1e-9)
     verdicts = campaign.run(order, "test")
@@ -332,6 +343,23 @@ def test_an_expected_falsification_stops_nothing(tmp_path: Path, ran: list[str])
     verdicts = campaign.run(order, "test")
     assert sorted(ran) == sorted(["control.symbolic-sign", SECOND])
     assert exit_status(verdicts) == 0
+
+
+def test_a_worker_that_is_gone_is_an_error_of_its_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed for its memory, say: no traceback, and what was left over is not run."""
+    monkeypatch.setattr(campaign, "run_unit", _killed)
+    order = _order([FIRST, SECOND, "symbolic.kkt-l2"], tmp_path, workers=2)
+    verdicts = campaign.run(order, "test")
+    assert [v.outcome.word for v in verdicts] == ["error", "error", "not_run"]
+    assert "a worker process died" in verdicts[0].reason
+    assert exit_status(verdicts) == 3
+
+
+def _killed(unit: Unit) -> Verdict:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
 
 
 @pytest.mark.slow
