@@ -162,4 +162,27 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         falsified_by=_PREDICTED,
         not_shown=_PLANTED,
     ),
+    Claim(
+        key="control.margin-beyond-optimum",
+        kind="control",
+        title="A margin just beyond the best one",
+        statement=(
+            "Wrong on purpose: the diagonal flow attains a normalised margin 1.00005 times the "
+            "best l1 margin. A tolerance on the margin gap that is too wide would let it pass."
+        ),
+        latex=(
+            r"\frac{\min_r (A\beta)_r}{\|\beta\|_1} \overset{?}{\to} (1 + 5 \cdot 10^{-5}) "
+            r"\max_{\|u\|_1 \le 1} \min_r (Au)_r"
+        ),
+        citation=derived("No weights exceed the best margin, by weak duality."),
+        sentences=("S2", "S3"),
+        assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
+        rests_on=("flow.orbit", "symbolic.kkt-l1"),
+        expect="falsified",
+        falsified_by=(
+            "A run whose own dual bound, recomputed from raw tokens, excludes that margin by "
+            "more than the tolerance in force."
+        ),
+        not_shown=_PLANTED,
+    ),
 )
