@@ -35,8 +35,9 @@ SHARE_BOUND = 0.02
 """Share of a step's own change by which it may differ: a flow at the wrong speed, in steps so
 short that STEP_BOUND lets it pass, is wrong by tens of percent; honest steps were seen at
 0.5 % at most (factored, just after the hand-over)."""
-SMALLEST_BOUND = 1e-6
-"""Ten times the local error allowed early: below it a deviation is the engine's tolerance."""
+SMALLEST_BOUND = {False: 1e-6, True: 1e-4}
+"""By phase (late: True), the local error that is allowed late and ten times the one allowed
+early: a deviation below it is the engine's stated tolerance, however short the step."""
 _RAW_LIMIT = np.log(1e7)
 """Up to here margins from raw weights are good to 1e-8, and so is p; from here on the terms
 of e^-rho ln(1/p) that the index-reduced equation leaves out are below 3e-6."""
@@ -45,6 +46,9 @@ _ACTIVE = 1e-6
 """A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
 nor does it count as active; one that crosses it during the step makes it unauditable."""
 
+_BALANCED = 1e-3
+"""Active margins are equal up to the local error of a step, 1e-4 times their condition; one
+that becomes active within the step starts it further off."""
 _SMALL = 1e-6
 """Radau's 1e-10 of the largest entry is 1e-4 of a direction this small: below STEP_BOUND."""
 _LEFT_OUT = -np.log(_ACTIVE) / 1e-4
@@ -64,11 +68,12 @@ class Audit:
     log_norm: float
     reason: str = ""
     change: float = np.inf
+    late: bool = True
 
     @property
     def bound(self) -> float:
         """STEP_BOUND, or the share of the step's own change that may be wrong, if smaller."""
-        return min(STEP_BOUND, max(SHARE_BOUND * self.change, SMALLEST_BOUND))
+        return min(STEP_BOUND, max(SHARE_BOUND * self.change, SMALLEST_BOUND[self.late]))
 
     @property
     def passed(self) -> bool:
@@ -153,7 +158,11 @@ class Auditor:
 
             return doubled
 
-        end, reason = self._reduced(stretch, field_of, before)
+        def margins_of(u: Array) -> Array:
+            beta = np.exp(log_plus + u - shift) - np.exp(log_minus - u - shift)
+            return np.asarray(rows @ beta)
+
+        end, reason = self._reduced(stretch, field_of, margins_of, before)
         if end is None:
             return Audit("none", None, stretch.log_norm, reason)
         moved = float(np.abs(end - before).max())
@@ -166,7 +175,7 @@ class Auditor:
             end = reference.integrate(first, stretch.step)
             size = 1 + np.linalg.norm(end)
             off, went = np.linalg.norm(end - last) / size, np.linalg.norm(end - first) / size
-            return Audit("raw", float(off), stretch.log_norm, change=float(went))
+            return Audit("raw", float(off), stretch.log_norm, change=float(went), late=stretch.late)
 
         rows = self._rows()
 
@@ -176,7 +185,7 @@ class Auditor:
         def field_of(active: Array) -> Field:
             return reduced_velocity(rows[active], slope)
 
-        moved, reason = self._reduced(stretch, field_of, first, _straight)
+        moved, reason = self._reduced(stretch, field_of, lambda w: rows @ w, first, _straight)
         if moved is None:
             return Audit("none", None, stretch.log_norm, reason)
         size = np.linalg.norm(moved)
@@ -195,7 +204,7 @@ class Auditor:
             first = (before[:-1] * np.exp(before[-1] / 2)).reshape(-1, columns)
             off = _relative_change(last.reshape(-1, columns), end, _SMALL)
             went = _relative_change(first, end, _SMALL)
-            return Audit("raw", off, stretch.log_norm, change=went)
+            return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
         x, z = self.problem.tokens, self.problem.queries
         delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
         query = np.broadcast_to(z[:, None, :], x.shape)
@@ -204,8 +213,13 @@ class Auditor:
         def field_of(active: Array) -> Field:
             return reduced_factored(flat[0][active], flat[1][active], x.shape[2])
 
+        def margins_of(state: Array) -> Array:
+            key, right = state[:-1].reshape(2, x.shape[2], -1)
+            return np.asarray(((flat[0] @ key) * (flat[1] @ right)).sum(1))
+
         # The field does not depend on rho: from 0, its error control sees the rest of the state.
-        moved, reason = self._reduced(stretch, field_of, np.append(before[:-1], 0.0))
+        origin = np.append(before[:-1], 0.0)
+        moved, reason = self._reduced(stretch, field_of, margins_of, origin)
         if moved is None:
             return Audit("none", None, stretch.log_norm, reason)
         last = after[:-1] * np.exp((after[-1] - before[-1] - moved[-1]) / 2)
@@ -231,6 +245,7 @@ class Auditor:
         self,
         stretch: Stretch,
         field_of: Callable[[Array], Field],
+        margins_of: Callable[[Array], Array],
         state: Array,
         move: Callable[[Callable[[Array], Array], Array, float], Array] = radau,
     ) -> tuple[Array | None, str]:
@@ -238,6 +253,9 @@ class Auditor:
         active = (stretch.p > _ACTIVE) & (stretch.mean_p > _ACTIVE)
         if ((stretch.p > _ACTIVE) != (stretch.mean_p > _ACTIVE)).any():
             return None, "the active set changes within the step"
+        margins = margins_of(state)[active]
+        if np.ptp(margins) > _BALANCED * np.abs(margins).min():
+            return None, "the active set changes within the step"  # one was not active yet
         field = field_of(active)
         if field(state)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
