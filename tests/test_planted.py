@@ -24,13 +24,14 @@ from checks.flow import reference
 from checks.flow.settings import Settings
 from tests import planted
 from tests.planted import Plant
+from theory.catalogue import CLAIMS
 
 pytestmark = pytest.mark.slow
 
 TINY = Budget(
     "quick", cases=12, search=1, search_batch=2, chunk=64, violators=3, audited=0.05, stretches=4,
     informative=4, problems=4,
-    settings=Settings(gap=1e-5, horizon=150.0, early_steps=600, late_steps=100),
+    settings=Settings(gap=1e-5, horizon=150.0, early_steps=600, late_steps=300),
 )  # fmt: skip
 """Enough for every claim below to be HELD on sound code: at this gap most runs close in time."""
 _SMALL = ((2, 3, 3), (4, 3, 6))
@@ -112,6 +113,8 @@ PLANTS = {
                 "limit.diagonal-l1": _unrecognised("infimum-reached"),
             },
         ),
+        # A loose tolerance lets wrong margins pass: so a margin wrong by little is claimed.
+        Caught(planted.loose_tolerance, 1, {"control.margin-beyond-optimum": ("held", "")}),
         Caught(
             planted.optimal_unique_ignored,
             3,
@@ -143,9 +146,7 @@ def verify(claims: list[str], directory: Path) -> tuple[int, dict[str, dict]]:
 def test_without_a_plant_the_small_profile_is_satisfied(tmp_path: Path) -> None:
     claims = sorted({claim for caught in PLANTS.values() for claim in caught.by})
     status, verdicts = verify(claims, tmp_path)
-    assert {c: (v["outcome"], v["reason"]) for c, v in verdicts.items()} == dict.fromkeys(
-        claims, ("held", "")
-    )
+    assert {c: v["outcome"] for c, v in verdicts.items()} == {c: CLAIMS[c].expect for c in claims}
     assert status == 0
 
 
