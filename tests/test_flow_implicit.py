@@ -94,10 +94,11 @@ def test_the_solve_is_optimal_and_in_the_simplex(
     assert float((solve.p.sum(-1) - 1).abs().max()) <= (rows + 1) * EPS
     rho = geometry.log_size(geometry.advance(y, p0, h))
     off = residual(geometry, solve, rho, kappa, mask)
-    # Newton stops at changes of 1e-9 of p, and next quadratically below; margins of scaled
-    # size 1 (largest row 1e2) carry d roundings of the state's u, itself up to log_norm.
+    # Newton stops at changes of 1e-9 of p, or at ones that change no margin by UNFELT, once
+    # for each of the R weights; margins of scaled size 1 (largest row 1e2) carry d roundings
+    # of the state's u, itself up to log_norm.
     largest = geometry.scaled_margins(solve.state, rho).abs().amax(-1)
-    noise = 64 * EPS * (largest + 1) * (abs(log_norm) + d)
+    noise = (64 * EPS * (abs(log_norm) + d) + rows * implicit.UNFELT) * (largest + 1)
     assert (off <= 1e-9 * torch.exp(-rho) + noise).all()
 
 

@@ -49,7 +49,7 @@ LATE_CLAIMS: Final[tuple[Claim, ...]] = (
         citation=_MONOTONE,
         sentences=("S5",),
         assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
-        rests_on=("rate.monotone-margin",),
+        rests_on=("flow.orbit", "rate.monotone-margin", "symbolic.kkt-reparameterized"),
         falsified_by="An orbit whose sum exceeds the bound by more than the sum's own error.",
         not_shown="Pointwise convergence of the residual: only its mean is bounded. " + _SAMPLED,
     ),

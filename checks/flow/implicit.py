@@ -30,6 +30,9 @@ _CONVERGED = 1e-9
 """Largest relative Newton change left: far below the local error allowed (1e-4 a step)."""
 _CALM, _LEAP = 1e-2, 1e-4
 """Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
+UNFELT = 1e-11
+"""A change of p that moves no margin by more than this, relative, is none: rounding of the
+margins, amplified by the condition of the active ones, moves p as much in a short step."""
 NEWTON_LIMIT = 60
 _SHRINK = 9.118819655545162e-4  # e^-7, the largest fall of a weight in one update
 EPS_FLOOR = 1e-18
@@ -67,10 +70,13 @@ def implicit_step(
     eps = target.clamp_min(1e-6)
     live = torch.arange(len(y), device=y.device)
     for _ in range(NEWTON_LIMIT):
-        delta, residual = system.newton(p, eps)
+        delta, residual, noise = system.newton(p, eps)
         small = p <= SMALL
         ratio = delta / p.clamp_min(_TINY)
         change = torch.where(small, 0.0, ratio.abs()).amax(-1)
+        # In a short step margins hardly answer to p: it is determined up to their rounding.
+        rest = torch.where(small, 0.0, delta.abs() - noise.unsqueeze(-1)) / p.clamp_min(_TINY)
+        settled = rest.amax(-1) < _CONVERGED
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         fixed = torch.exp(torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1))
@@ -78,7 +84,7 @@ def implicit_step(
         p = torch.where(small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0))
         p = torch.where(system.mask, p, 0.0)
         p = p / p.sum(-1, keepdim=True)
-        done = (eps <= target) & (change < _CONVERGED) & ~returning.any(-1)
+        done = (eps <= target) & settled & ~returning.any(-1)
         factor = torch.where(change < _CALM, _LEAP, 0.1)
         eps = torch.where(change < 0.5, torch.maximum(eps * factor, target), eps)
         leaving = done | ~torch.isfinite(change)
@@ -110,8 +116,9 @@ class _System:
             *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.mask)),
         )
 
-    def newton(self, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Newton increment of p, and the residual F - mu (B, N) it was computed from."""
+    def newton(self, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Newton increment of p, the residual F - mu (B, N) it was computed from, and the
+        increment (B,) that no margin would feel."""
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
         e = eps.unsqueeze(-1)
         entropy = e * (torch.log(p.clamp_min(_TINY)) - self.kappa)
@@ -125,7 +132,9 @@ class _System:
         solution, _ = torch.linalg.solve_ex(matrix, right, check_errors=False)
         first, second = solution.unbind(-1)
         shift = (1 - p.sum(-1) - first.sum(-1)) / second.sum(-1)
-        return first + second * shift.unsqueeze(-1), residual
+        stiffness = hessian.diagonal(dim1=-2, dim2=-1).abs().amax(-1).clamp_min(_TINY)
+        noise = UNFELT * scaled.abs().amax(-1) / stiffness
+        return first + second * shift.unsqueeze(-1), residual, noise
 
 
 @dataclass(frozen=True)
