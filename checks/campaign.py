@@ -7,14 +7,13 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import reports
 from checks import registry
 from checks.outcomes import SCHEMA, Outcome, Verdict, dumps
 from checks.runner import Unit, run_unit
@@ -37,11 +36,11 @@ class Order:
     fail_fast: bool
 
 
-def run(order: Order, command: str) -> list[Verdict]:
+def run(order: Order, command: str, build: Callable[[Path], object]) -> list[Verdict]:
     """Run the claims, foundations first; write verdicts, evidence and the report.
 
     Every verdict is on disk before the next claim's is waited for, so that an interruption
-    loses only what was under way; the report is built from what there is even then.
+    loses only what was under way; ``build`` makes the report from what there is even then.
     """
     directory = Path(order.directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -64,7 +63,7 @@ def run(order: Order, command: str) -> list[Verdict]:
             verdicts.append(verdict)
             _say(verdict)
     finally:
-        reports.build(directory)
+        build(directory)
     return verdicts
 
 

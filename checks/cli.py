@@ -158,6 +158,7 @@ def verify(
         raise _Bad("--cluster is not available in this version; use --workers N")
     if out.exists() and not out.is_dir():
         raise _Bad(f"--out {out} is a file; name a directory")
+    import reports
     from checks import campaign
     from checks.outcomes import exit_status
 
@@ -171,7 +172,7 @@ def verify(
         workers or len(os.sched_getaffinity(0)), resume, time_limit, fail_fast,
     )  # fmt: skip
     try:
-        verdicts = campaign.run(order, " ".join(["marginflow", *sys.argv[1:]]))
+        verdicts = campaign.run(order, " ".join(["marginflow", *sys.argv[1:]]), reports.build)
     except OSError as error:
         raise _Bad(f"cannot write to {out}: {error.strerror or error}") from error
     click.echo(f"report: {out / 'index.html'}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import reports
 from checks import budgets, campaign, registry, runner, streams
 from checks.audit import audit_case
 from checks.budgets import Budget
@@ -264,36 +265,36 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_resume_keeps_what_is_whole_and_runs_the_rest(tmp_path: Path, ran: list[str]) -> None:
     order = _order([FIRST, SECOND], tmp_path)
-    before = campaign.run(order, "test")
+    before = campaign.run(order, "test", reports.build)
     assert ran == [FIRST, SECOND]
     lines = tmp_path / "verdicts.jsonl"
     whole = lines.read_text()
     ran.clear()
-    assert campaign.run(replace(order, resume=True), "test") == before
+    assert campaign.run(replace(order, resume=True), "test", reports.build) == before
     assert ran == []
     assert lines.read_text() == whole
     # What an interrupted writer leaves: the last line cut in the middle.
     lines.write_text(whole[: len(whole) - 40])
-    after = campaign.run(replace(order, resume=True), "test")
+    after = campaign.run(replace(order, resume=True), "test", reports.build)
     assert ran == [SECOND]
     assert words(after) == words(before)
     assert len(lines.read_text().splitlines()) == 2
     ran.clear()
-    campaign.run(replace(order, resume=True, seed=1), "test")
+    campaign.run(replace(order, resume=True, seed=1), "test", reports.build)
     assert ran == [FIRST, SECOND], "verdicts of another seed are no verdicts of this one"
     ran.clear()
-    campaign.run(order, "test")
+    campaign.run(order, "test", reports.build)
     assert ran == [FIRST, SECOND], "without --resume everything is measured again"
 
 
 def test_resume_does_not_keep_what_other_versions_found(tmp_path: Path, ran: list[str]) -> None:
     order = _order([FIRST], tmp_path)
-    campaign.run(order, "test")
+    campaign.run(order, "test", reports.build)
     lines = tmp_path / "verdicts.jsonl"
     record = json.loads(lines.read_text())
     record["versions"]["numpy"] = "1.0"
     lines.write_text(json.dumps(record) + "\n")
-    campaign.run(replace(order, resume=True), "test")
+    campaign.run(replace(order, resume=True), "test", reports.build)
     assert ran == [FIRST, FIRST]
 
 
@@ -301,26 +302,26 @@ def test_resume_measures_again_what_was_an_error(
     tmp_path: Path, ran: list[str], measured_by: Any
 ) -> None:
     order = _order([measured_by("raises", FIRST)], tmp_path)
-    assert words(campaign.run(order, "test")) == {FIRST: "error"}
-    campaign.run(replace(order, resume=True), "test")
+    assert words(campaign.run(order, "test", reports.build)) == {FIRST: "error"}
+    campaign.run(replace(order, resume=True), "test", reports.build)
     assert ran == [FIRST, FIRST]
 
 
 def test_past_the_time_limit_nothing_is_begun(tmp_path: Path, ran: list[str]) -> None:
     order = _order([FIRST, SECOND], tmp_path, time_limit=1e-9)
-    verdicts = campaign.run(order, "test")
+    verdicts = campaign.run(order, "test", reports.build)
     assert ran == [FIRST]
     assert words(verdicts) == {FIRST: "held", SECOND: "not_run"}
     assert exit_status(verdicts) == 3
     assert (tmp_path / "index.html").is_file()
-    rest = campaign.run(replace(order, time_limit=None, resume=True), "test")
+    rest = campaign.run(replace(order, time_limit=None, resume=True), "test", reports.build)
     assert ran == [FIRST, SECOND]
     assert words(rest) == {FIRST: "held", SECOND: "held"}
 
 
 def test_a_control_that_was_not_run_is_not_falsified(tmp_path: Path, ran: list[str]) -> None:
     order = _order([FIRST, "control.symbolic-sign"], tmp_path, time_limit=1e-9)
-    assert exit_status(campaign.run(order, "test")) == 1
+    assert exit_status(campaign.run(order, "test", reports.build)) == 1
 
 
 @pytest.mark.parametrize("name", ["breaks", "raises"])
@@ -328,11 +329,11 @@ def test_fail_fast_stops_at_the_first_surprise(
     name: str, tmp_path: Path, ran: list[str], measured_by: Any
 ) -> None:
     claims = [measured_by(name, FIRST), SECOND]
-    fast = campaign.run(_order(claims, tmp_path, fail_fast=True), "test")
+    fast = campaign.run(_order(claims, tmp_path, fail_fast=True), "test", reports.build)
     assert ran == [FIRST]
     assert fast[1].outcome is Outcome.NOT_RUN
     ran.clear()
-    slow = campaign.run(_order(claims, tmp_path), "test")
+    slow = campaign.run(_order(claims, tmp_path), "test", reports.build)
     assert ran == [FIRST, SECOND]
     assert slow[1].outcome is Outcome.HELD
     assert exit_status(fast) == exit_status(slow) == (1 if name == "breaks" else 3)
@@ -340,7 +341,7 @@ def test_fail_fast_stops_at_the_first_surprise(
 
 def test_an_expected_falsification_stops_nothing(tmp_path: Path, ran: list[str]) -> None:
     order = _order(["control.symbolic-sign", SECOND], tmp_path, fail_fast=True)
-    verdicts = campaign.run(order, "test")
+    verdicts = campaign.run(order, "test", reports.build)
     assert sorted(ran) == sorted(["control.symbolic-sign", SECOND])
     assert exit_status(verdicts) == 0
 
@@ -351,7 +352,7 @@ def test_a_worker_that_is_gone_is_an_error_of_its_claim(
     """Killed for its memory, say: no traceback, and what was left over is not run."""
     monkeypatch.setattr(campaign, "run_unit", _killed)
     order = _order([FIRST, SECOND, "symbolic.kkt-l2"], tmp_path, workers=2)
-    verdicts = campaign.run(order, "test")
+    verdicts = campaign.run(order, "test", reports.build)
     assert [v.outcome.word for v in verdicts] == ["error", "error", "not_run"]
     assert "a worker process died" in verdicts[0].reason
     assert exit_status(verdicts) == 3
@@ -371,7 +372,7 @@ def test_two_workers_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.Mon
 
     def lines(workers: int) -> list[dict[str, Any]]:
         order = _order(claims, tmp_path / str(workers), workers=workers)
-        found = [json.loads(v.to_json()) for v in campaign.run(order, "test")]
+        found = [json.loads(v.to_json()) for v in campaign.run(order, "test", reports.build)]
         return sorted(({**v, "seconds": 0} for v in found), key=lambda v: v["claim"])
 
     one, two = lines(1), lines(2)
