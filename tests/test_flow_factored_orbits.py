@@ -25,7 +25,8 @@ from checks.svm import solve_svm
 from tests.flow_fixture import gaussian_problem
 
 EPS = float(np.finfo(np.float64).eps)
-SETTINGS = Settings(early_steps=600, late_steps=120)
+SETTINGS = Settings(early_steps=600, late_steps=240)
+"""Late steps: the slowest of the runs below closes in 123, the others in 20 to 60."""
 
 
 def drawn(count: int, inner: int, dim: int = 4) -> tuple[list[AttentionProblem], list[Start]]:
@@ -70,11 +71,12 @@ def test_honest_runs_close_and_pass_every_audit() -> None:
         assert chain_breaks(stored, run.auditor(row).initial()) == ""
     early, late = run.deviations("early", 12), run.deviations("late", 5)
     # The early bound is 1e-7 a step on an embedded error; late the extrapolation is an order
-    # better than the 1e-4 allowed, but for the steps right after the hand-over.
+    # better than the 1e-4 allowed; the steps right after the hand-over come closest to it
+    # (5e-5 seen).
     assert len(early) > 40
     assert early.max() <= 1e-6
     assert len(late) > 20
-    assert late.max() <= STEP_BOUND / 2
+    assert late.max() <= SETTINGS.late_tolerance
     assert np.median(late) <= 2e-5
 
 
@@ -287,8 +289,11 @@ def test_symmetrised_data_follow_the_diagonal_flow() -> None:
         assert diagonal.primal[row] <= factored.dual[row] * (1 + 1e-9)
         worst = max(diagonal.own_gap[row], factored.own_gap[row])
         assert abs(1 - factored.primal[row] / diagonal.primal[row]) <= worst + 1e-9
-        # A weight whose dual slack is delta decays as |W|^-delta: the two stop at other norms.
-        assert np.abs(np.diag(w) - diagonal.direction[row]).max() <= 1e-4
+        # A weight of share s whose dual slack is delta decays as |W|^-delta: the two stop at
+        # other norms, so s differs by s delta times the difference of ln |W|, and the sum of
+        # s delta is the gap.  Once the gap more for the errors of the steps themselves.
+        apart = 1 + abs(diagonal.log_norm[row] - factored.log_norm[row])
+        assert np.abs(np.diag(w) - diagonal.direction[row]).max() <= worst * apart + 1e-9
 
 
 def test_weights_of_rank_one_cannot_reach_an_optimum_of_rank_two() -> None:

@@ -167,15 +167,19 @@ def planted() -> Iterator[tuple[str, str]]:
 def test_planted_steppers_are_caught(
     name: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In every run at least one audited stretch is beyond the bound, by a factor of 4 or more."""
+    """In every run at least one audited stretch is beyond its bound, by a factor of 4 or more.
+
+    The bound is the audit's own: error control shortens hurried steps until they differ from
+    gradient flow by 3e-3, which is the whole of what they move."""
     PLANTS[name][0](monkeypatch)
     done = run(model, replace(SETTINGS, late_steps=20, horizon=60.0), count=3)
     assert len(done.rows) >= 2
     for row in done.rows:
         audits = done.audits(row, 10)
-        found = [a.deviation for a in audits if a.deviation is not None]
+        found = [a for a in audits if a.deviation is not None]
         assert found, [a.reason for a in audits]
-        assert max(found) > 4 * STEP_BOUND
+        assert not all(a.passed for a in found)
+        assert max((a.deviation or 0.0) / a.bound for a in found) > 4
 
 
 def test_an_svm_solution_is_no_trajectory() -> None:
