@@ -158,16 +158,11 @@ def loaded(*arguments: str) -> tuple[int, set[str]]:
     return status, set(modules)
 
 
-CLI = pytest.mark.skipif(not (ROOT / "checks" / "cli.py").exists(), reason="no checks/cli.py yet")
-
-
-@CLI
 def test_the_command_line_starts_light() -> None:
     _, modules = loaded()
     assert not modules & {*HEAVY, "sympy", "scipy"}
 
 
-@CLI
 def test_list_and_explain_load_no_solver() -> None:
     for arguments in (("list",), ("explain", next(iter(CLAIMS)))):
         status, modules = loaded(*arguments)
@@ -175,7 +170,6 @@ def test_list_and_explain_load_no_solver() -> None:
         assert not modules & set(HEAVY), arguments
 
 
-@CLI
 def test_report_loads_neither_solver_nor_algebra(tmp_path: Path) -> None:
     # Whether this folder makes a report or an error, it must not take torch to say so.
     _, modules = loaded("report", str(tmp_path))
