@@ -70,12 +70,16 @@ def test_honest_runs_pass(model: str) -> None:
     for row in done.rows:
         stretches = done.stretches[row]
         assert chain_breaks(stretches, done.auditors[row].initial()) == ""
-        early = [done.auditors[row].audit(s) for s in stretches[:: len(stretches) // 4]]
-        # The Rosenbrock steps are held to 1e-7 each.
-        assert all(a.passed and float(a.deviation or 0) < 1e-6 for a in early if not a.reason)
+        before = [s for s in stretches if not s.late]
+        early = [done.auditors[row].audit(s) for s in before[:: len(before) // 4]]
+        # Held to this by an embedded error of one order less.
+        found = np.array([a.deviation for a in early if a.deviation is not None])
+        assert len(found) >= 4
+        assert found.max() <= SETTINGS.early_tolerance
+        assert all(a.passed for a in early if a.deviation is not None)
     found = done.deviations()
     assert len(found) >= 3 * len(done.rows)
-    assert found.max() <= STEP_BOUND / 20  # extrapolated from steps 1e-4 apart
+    assert found.max() <= STEP_BOUND / 20  # an order better than the steps' own distance
 
 
 def test_deep_stretches_are_audited_by_the_reduced_equation() -> None:
@@ -173,8 +177,10 @@ def test_planted_steppers_are_caught(
     gradient flow by 3e-3, which is the whole of what they move."""
     PLANTS[name][0](monkeypatch)
     done = run(model, replace(SETTINGS, late_steps=20, horizon=60.0), count=3)
-    assert len(done.rows) >= 2
-    for row in done.rows:
+    # A run that the plant stops after a step or two has claimed nothing.
+    rows = [row for row in done.rows if done.orbit.late_steps[row] >= 5]
+    assert len(rows) >= 2
+    for row in rows:
         audits = done.audits(row, 10)
         found = [a for a in audits if a.deviation is not None]
         assert found, [a.reason for a in audits]

@@ -237,32 +237,34 @@ def test_free_signs_do_cross() -> None:
     assert (np.array(SIGNS) * orbit.direction[:, 0] < 0).sum() >= 3
 
 
-FORTY = 40
+COUNT = 24
+TWICE = Settings(early_steps=500, late_steps=120, horizon=120.0)
 
 
 @cache
 def twice() -> Orbit:
-    """40 runs at the usual tolerances, then the same 40 at a tenth of them."""
-    problems, starts = drawn("diagonal", FORTY, (2, 3, 3), first=300)
-    settings = Settings(early_steps=500, late_steps=120, horizon=120.0)
-    return integrate(problems * 2, starts * 2, settings, tightness=[1.0] * FORTY + [0.1] * FORTY)
+    """24 runs at the usual tolerances, then the same 24 at a tenth of them."""
+    problems, starts = drawn("diagonal", COUNT, (2, 3, 3), first=300)
+    return integrate(problems * 2, starts * 2, TWICE, tightness=[1.0] * COUNT + [0.1] * COUNT)
 
 
 def test_a_tenth_of_the_tolerance_changes_nothing() -> None:
     orbit = twice()
-    coarse, fine = slice(0, FORTY), slice(FORTY, 2 * FORTY)
+    coarse, fine = slice(0, COUNT), slice(COUNT, 2 * COUNT)
     both = orbit.settled[coarse] & orbit.settled[fine]
-    assert both.sum() >= 25
+    assert both.sum() >= 18
     assert np.array_equal(orbit.selected[coarse][both], orbit.selected[fine][both])
     steps = orbit.early_steps
     assert steps[fine][both].sum() > 1.4 * steps[coarse][both].sum()  # order 4: 10^(1/4) = 1.8
     closed = [i for i in np.nonzero(both)[0].tolist() if orbit.status[i] is Status.CLOSED]
-    assert len(closed) >= 20
+    assert len(closed) >= 16
     for i in closed:
-        assert orbit.status[FORTY + i] is Status.CLOSED
+        # A last step may close past the horizon: shorter ones stop at it.
+        if orbit.log_norm[i] < TWICE.horizon:
+            assert orbit.status[COUNT + i] is Status.CLOSED
         # Both brackets hold the same best margin.
-        assert orbit.primal[i] <= orbit.dual[FORTY + i] * (1 + 4 * EPS)
-        assert orbit.primal[FORTY + i] <= orbit.dual[i] * (1 + 4 * EPS)
+        assert orbit.primal[i] <= orbit.dual[COUNT + i] * (1 + 4 * EPS)
+        assert orbit.primal[COUNT + i] <= orbit.dual[i] * (1 + 4 * EPS)
 
 
 def test_errors_booked_are_within_their_bounds() -> None:
