@@ -243,6 +243,7 @@ def test_the_search_has_a_stream_for_every_claim_and_seed() -> None:
 
 # --- many claims -----------------------------------------------------------------------------
 
+QUICK = budgets.PROFILES["quick"]  # as workers know it: before any test shrinks it
 FIRST, SECOND = "symbolic.softmax-jacobian", "symbolic.kkt-l1"
 
 
@@ -366,8 +367,7 @@ def _killed(unit: Unit) -> Verdict:
 @pytest.mark.slow
 def test_two_workers_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit; the workers are other processes, so this is the quick profile itself."""
-    quick = Budget("quick", 320, 6, 8, 160, 12, 0.05, 8, 100, 50)
-    monkeypatch.setitem(budgets.PROFILES, "quick", quick)
+    monkeypatch.setitem(budgets.PROFILES, "quick", QUICK)
     claims = ["flow.gradient", FIRST, "control.unscaled-gradient"]
 
     def lines(workers: int) -> list[dict[str, Any]]:
