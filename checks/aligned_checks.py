@@ -62,6 +62,15 @@ def _lifted(case: Case, form: Alignment, run: Run) -> Run:
     )
 
 
+_BOTH = Target("nuclear", "frobenius", discriminates=False)
+"""Single-entry data: the limit is optimal in either norm (THEORY.md 4)."""
+
+
+def single_entry(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """limit.aligned-single-entry (S2, S3, S6): the full K and Q, integrated as they are."""
+    return limit_checks.measure(cases, _BOTH, context, limit_checks.direction)
+
+
 def symmetrised_nuclear(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.aligned-symmetrised (S2, S3, S6)."""
     return limit_checks.measure(
@@ -77,8 +86,8 @@ def symmetrised_frobenius(cases: Sequence[Case], context: Context) -> list[CaseR
 
 
 def infimum(cases: Sequence[Case], context: Context) -> list[CaseResult]:
-    """limit.aligned-infimum (derived): equal scores, so every sample ends on its best token."""
-    return limit_checks.measure(cases, Target("nuclear", "frobenius"), context, _reaches)
+    """limit.aligned-infimum (derived): every sample of single-entry data ends on its best token."""
+    return limit_checks.measure(cases, _BOTH, context, _reaches)
 
 
 def _reaches(run: Run, prepared: Prepared, context: Context) -> Judged:

@@ -28,10 +28,12 @@ class Budget:
     informative: int
     problems: int
     settings: Settings = field(default_factory=Settings)
+    shapes: int = 4
+    """How many of a stream's shapes are used, from the first on."""
 
 
 PROFILES = {
-    "quick": Budget("quick", 320, 6, 8, 160, 12, 0.05, 8, 100, 50),
+    "quick": Budget("quick", 280, 3, 12, 160, 12, 0.05, 8, 100, 50, shapes=2),
     "full": Budget("full", 3_200, 60, 16, 512, 64, 0.05, 16, 1_000, 500),
     "deep": Budget(
         "deep", 20_000, 200, 32, 1_024, 128, 0.05, 32, 10_000, 5_000,

@@ -29,6 +29,8 @@ class Target:
 
     claimed: Norm
     rival: Norm
+    discriminates: bool = True
+    """False where the theory says that both norms agree: then no rival is asked to miss."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Prepared:
     margins: dict[str, float]
     claimed: SvmSolution
     rival: SvmSolution
+    discriminates: bool
 
     @property
     def informative(self) -> bool:
@@ -47,7 +50,10 @@ class Prepared:
         return (
             int(self.claimed.active.sum()) >= 2
             and judging.start_gap(problem, start, self.claimed) >= judging.INFORMATIVE_GAP
-            and judging.discriminates(constraints_of(problem), self.claimed, self.rival)
+            and (
+                not self.discriminates
+                or judging.discriminates(constraints_of(problem), self.claimed, self.rival)
+            )
         )
 
 
@@ -87,7 +93,7 @@ def prepare(case: Case, target: Target, context: Context) -> Prepared | CaseResu
     if failure:
         return result(case, Outcome.INCONCLUSIVE, failure, margins, informative=False)
     margins["separable"] = assumptions.separable(found[target.claimed])
-    return Prepared(case, margins, found[target.claimed], found[target.rival])
+    return Prepared(case, margins, found[target.claimed], found[target.rival], target.discriminates)
 
 
 Judge = Callable[[Run, Prepared, Context], Judged]
@@ -202,7 +208,7 @@ def combined_frobenius(cases: Sequence[Case], context: Context) -> list[CaseResu
 
 
 def factored_nuclear(cases: Sequence[Case], context: Context) -> list[CaseResult]:
-    """frontier.unaligned-nuclear, limit.aligned-single-entry: full K and Q, nuclear margin."""
+    """frontier.unaligned-nuclear: full K and Q from unaligned starts."""
     return measure(cases, Target("nuclear", "frobenius"), context, direction)
 
 

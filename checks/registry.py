@@ -97,8 +97,8 @@ def _register_all() -> None:
         ("contrast.diagonal", "contrast_checks:diagonal", "CONTRAST"),
         ("flow.alignment-preserved", "aligned_checks:alignment_preserved", "ALIGNED_FLOW"),
         ("flow.symmetrised-reduction", "aligned_checks:symmetrised_reduction", "SYMMETRISED_FIELD"),
-        ("limit.aligned-infimum", "aligned_checks:infimum", "ALIGNED_EQUAL"),
-        ("limit.aligned-single-entry", "limit_checks:factored_nuclear", "ALIGNED_SINGLE"),
+        ("limit.aligned-infimum", "aligned_checks:infimum", "ALIGNED_EVERY"),
+        ("limit.aligned-single-entry", "aligned_checks:single_entry", "ALIGNED_SINGLE"),
         ("limit.aligned-symmetrised", "aligned_checks:symmetrised_nuclear", "SYMMETRISED"),
         ("contrast.aligned", "contrast_checks:aligned", "SYMMETRISED_CONTRAST"),
         (

@@ -22,7 +22,7 @@ from checks.context import Context
 from checks.families import has_shape
 from checks.given import Given, Unavailable
 from checks.outcomes import CaseResult, Outcome, Verdict, dumps
-from checks.streams import SHAPES, Stream
+from checks.streams import VIOLATOR_SHAPES, Stream
 from checks.versions import versions
 from theory.catalogue import CLAIMS
 from theory.claims import Claim
@@ -150,8 +150,9 @@ def campaign(claim: str, stream: Stream, budget: Budget, seed: int) -> Iterable[
     Cases are numbered within family and shape, so a larger budget holds the smaller one's.
     """
     total = max(1, round(budget.cases * stream.share))
-    each = -(-total // (len(stream.sources) * len(stream.shapes)))
-    for shape in stream.shapes:
+    shapes = stream.shapes[: budget.shapes]
+    each = -(-total // (len(stream.sources) * len(shapes)))
+    for shape in shapes:
         for model in dict.fromkeys(s.family.split("/")[0] for s in stream.sources):
             families = [s.family for s in stream.sources if s.family.split("/")[0] == model]
             specs = [
@@ -181,7 +182,7 @@ def _violate(
     families = stream.violators(assumption)
     each = -(-budget.violators // len(families))
     # A family may need an even n, or two samples, that the claim's own shapes do not have.
-    usual = (*stream.shapes[1:], *SHAPES[1:])
+    usual = (*stream.shapes[1:], *VIOLATOR_SHAPES)
     shape = next(s for s in usual if all(has_shape(f, s) for f in families))
     specs = [
         spec
@@ -216,7 +217,9 @@ def search(
     """
     families = [source.family for source in stream.sources]
     drawn = st.sampled_from(families).flatmap(
-        lambda family: strategies.batches(family, stream.shapes, budget.search_batch)
+        lambda family: strategies.batches(
+            family, stream.shapes[: budget.shapes], budget.search_batch
+        )
     )
     phases = [Phase.generate, Phase.target]
     if budget.name != "quick":

@@ -25,7 +25,7 @@ class Fidelity:
     worst_error: largest accepted local error over its bound.  audited: stretches of this
     very row that were integrated again (0 unless it was sampled); deviation: the largest
     among them, over its bound (``fidelity.Audit.bound``).  own: the fault found in this row;
-    fault: in any row of its batch (empty: none).
+    fault: its own, or the batch's (empty: none).
     """
 
     worst_error: float
@@ -125,7 +125,11 @@ def follow(
         )
         for place, row in enumerate(sampled)
     }
-    fault = next((record.own for record in records.values() if record.own), "")
+    faults = [record.own for record in records.values() if record.own]
+    # A start near a separatrix may change its mind at tolerance/10: that is the case's own
+    # doubt.  A second sampled row in doubt makes it the batch's.
+    doubts = [fault for fault in faults if fault == OTHER_TOKENS]
+    fault = next((fault for fault in faults if fault != OTHER_TOKENS or len(doubts) > 1), "")
     return [
         _run(orbit, row, problems[row], starts[row], curve.row(row), records.get(row), fault)
         for row in range(count)
@@ -162,6 +166,7 @@ def _record(
     return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
 
 
+OTHER_TOKENS = "a run at tolerance/10 selects other tokens"
 NOT_THE_FLOW = "an audited stretch is not gradient flow"
 NO_LATE_AUDIT = "the certificate closed, but no late step could be audited"
 
@@ -183,7 +188,7 @@ def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
     if not (orbit.settled[row] and orbit.settled[tight]):
         return ""
     if not np.array_equal(orbit.selected[row], orbit.selected[tight]):
-        return "a run at tolerance/10 selects other tokens"
+        return OTHER_TOKENS
     if Status.CLOSED in (orbit.status[row], orbit.status[tight]):
         # Both certificates bracket one optimum, whatever the depth at which they stopped.
         low = max(orbit.primal[row], orbit.primal[tight])
@@ -221,7 +226,9 @@ def _run(
     worst = float(orbit.worst_error[row])
     if worst > 1:
         fault = fault or "a step was accepted beyond its local error bound"
-    own = Fidelity(worst, 0, 0.0, "", fault) if record is None else replace(record, fault=fault)
+    own = Fidelity(worst, 0, 0.0, "", fault)
+    if record is not None:
+        own = replace(record, fault=record.own or fault)
     shape = start.weights.shape
     return Run(
         problem=problem,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from checks.families import FAMILIES, violators
 from checks.problem_families import Shape
 
-SHAPES: tuple[Shape, ...] = ((2, 3, 3), (3, 3, 4), (4, 3, 6), (5, 4, 8))
-"""(n, L, d) of the campaign: small enough for exact oracles, large enough to discriminate."""
+SHAPES: tuple[Shape, ...] = ((3, 3, 4), (4, 3, 6), (2, 3, 3), (5, 4, 8))
+"""(n, L, d) of the campaign: small enough for exact oracles, large enough to discriminate.
+A profile takes the first few of a stream's shapes: large batches of one shape are cheap."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _limit(model: str, *more: Source, must_see: tuple[str, ...] = ()) -> Stream:
 
 
 DIAGONAL_LIMIT = _limit("diagonal", Source("diagonal/near-tied/separating"))
-DIAGONAL_KKT = replace(DIAGONAL_LIMIT, share=0.75)
+DIAGONAL_KKT = replace(DIAGONAL_LIMIT, share=0.7)
 COMBINED_DIAGONAL_LIMIT = _limit("combined-diagonal")
 COMBINED_LIMIT = _limit("combined")
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
@@ -110,7 +111,6 @@ SELECTION = Stream(
         Source("diagonal/unconstrained/small", NOT_SETTLED),
     ),
     must_see=("settled-elsewhere",),
-    shapes=SHAPES[1:],
     share=_SELECTION_SHARE,
 )
 SELECTION_COMBINED = Stream(
@@ -119,7 +119,6 @@ SELECTION_COMBINED = Stream(
         Source("combined-diagonal/unconstrained/small", NOT_SETTLED),
     ),
     must_see=("settled-elsewhere",),
-    shapes=SHAPES[1:],
     share=_SELECTION_SHARE,
 )
 ONE_SAMPLE = Stream(
@@ -129,12 +128,11 @@ ONE_SAMPLE = Stream(
     ),
     shapes=((1, 4, 4), (1, 5, 6)),
 )
-CONTRAST = Stream((Source("diagonal/separable/separating"),), shapes=SHAPES[1:], share=0.6)
+CONTRAST = Stream((Source("diagonal/separable/separating"),), share=0.6)
 
 _ALIGNED_SHAPES: tuple[Shape, ...] = ((3, 3, 3), (4, 3, 4))
-_COPIED_SHAPES: tuple[Shape, ...] = ((8, 3, 3), (8, 3, 4), (16, 3, 3))
+_COPIED_SHAPES: tuple[Shape, ...] = ((12, 3, 3), (16, 3, 4), (8, 3, 3), (16, 3, 3))
 """Symmetrised problems: n counts the copies, 4 of each sample for d = 3, 8 for d = 4."""
-_DISCRIMINATING: tuple[Shape, ...] = ((12, 3, 3), (16, 3, 4), (16, 3, 3))
 
 
 def _aligned(
@@ -152,8 +150,10 @@ ALIGNED_FLOW = Stream(
     shapes=_ALIGNED_SHAPES,
     share=0.25,
 )
-ALIGNED_EQUAL = Stream(
-    _aligned(("aligned-single",), ("aligned", "aligned-small", "aligned-random"), 0.0),
+ALIGNED_EVERY = Stream(
+    _aligned(
+        ("aligned-single", "aligned-general"), ("aligned", "aligned-small", "aligned-random"), 0.0
+    ),
     shapes=_ALIGNED_SHAPES,
     share=0.5,
 )
@@ -183,7 +183,7 @@ SYMMETRISED_CERTAIN = Stream(
 )
 SYMMETRISED_CONTRAST = Stream(
     _aligned(("symmetrised", "symmetrised-rotated"), ("aligned",), 0.0),
-    shapes=_DISCRIMINATING,
+    shapes=_COPIED_SHAPES,
     share=0.6,
 )
 FRONTIER = Stream(
@@ -198,3 +198,6 @@ FRONTIER = Stream(
 FRONTIER_CONTRAST = Stream(
     (Source("factored/separable/separating"),), shapes=((3, 3, 3), (4, 3, 4)), share=0.3
 )
+
+VIOLATOR_SHAPES: tuple[Shape, ...] = (*SHAPES[1:], (8, 3, 3), (16, 3, 3))
+"""Shapes for side streams whose families cannot have the claim's own: an even n, copies."""

@@ -64,18 +64,19 @@ GENERAL_CLAIMS: Final[tuple[Claim, ...]] = (
     Claim(
         key="limit.aligned-infimum",
         kind="limit",
-        title="Aligned starts with equal scores reach the infimum",
+        title="Aligned starts in single-entry form reach the infimum",
         statement=(
-            "From an aligned start in single-entry form, with equal scores among the "
-            "non-optimal tokens of every sample, every sample settles on its optimal token."
+            "On separable data in single-entry form, from every aligned start with c_j > 0 on "
+            "the directions used, every sample settles on its optimal token."
         ),
         latex=r"\lim_{t \to \infty} L = L^*",
         citation=derived(
-            "With equal scores lambda_r > 0, so every r_j is monotone and every used direction "
-            "grows in the sign that its constraints share."
+            "Realisable scores are affine in alpha_r along u_j, so the force on sigma_j is a sum "
+            "of Cov_s(gamma, alpha) = |v.u_j| Var_s(alpha) > 0 in the sign that its constraints "
+            "share: every sigma_j used grows without bound. (Equal scores are not needed.)"
         ),
         sentences=("S6",),
-        assumptions=(*_DATA, "equal-scores", "aligned", "nonzero-invariant"),
+        assumptions=(*_DATA, "aligned", "nonzero-invariant"),
         rests_on=("flow.orbit", "symbolic.alignment"),
         falsified_by="A run settled for good on a token that is not optimal.",
         not_shown=_SAMPLED,

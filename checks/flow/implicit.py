@@ -30,10 +30,12 @@ _CONVERGED = 1e-9
 """Largest relative Newton change left: far below the local error allowed (1e-4 a step)."""
 _CALM, _LEAP = 1e-2, 1e-4
 """Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
+_FIRST_EPS = 1e-10
+"""Entropy weight a solve starts at: p is warm, so most of the descent can be left out."""
 UNFELT = 1e-11
 """A change of p that moves no margin by more than this, relative, is none: rounding of the
 margins, amplified by the condition of the active ones, moves p as much in a short step."""
-NEWTON_LIMIT = 60
+NEWTON_LIMIT = 40
 _SHRINK = 9.118819655545162e-4  # e^-7, the largest fall of a weight in one update
 EPS_FLOOR = 1e-18
 """Entropy weight below which rounding of m^ (1e-16 relative) hides it: 700 eps = 7e-16."""
@@ -67,7 +69,7 @@ def implicit_step(
     rho = geometry.log_size(geometry.advance(y, p, step))
     target = torch.exp(-rho).clamp_min(EPS_FLOOR)
     system = _System(geometry, y, step, rho, kappa, mask)
-    eps = target.clamp_min(1e-6)
+    eps = target.clamp_min(_FIRST_EPS)
     live = torch.arange(len(y), device=y.device)
     for _ in range(NEWTON_LIMIT):
         delta, residual, noise = system.newton(p, eps)

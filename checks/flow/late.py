@@ -103,7 +103,7 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     if state.geometry.grows_exponentially:
         state.h = torch.minimum(state.h, _LONGEST_LEAP / rate)
     stalled = state.h < _SMALLEST_STEP
-    out = state.tries >= s.late_steps / ledger.tightness[state.live]
+    out = state.tries >= s.late_steps
     for flag, status in ((stalled, Status.STALLED), (out, Status.LATE_STEPS)):
         for row in state.live[flag & ~done].tolist():
             ledger.status[row] = status

@@ -14,9 +14,9 @@ class Settings:
 
     early_tolerance: float = 1e-7
     """Local error per step of the Rosenbrock method (embedded order 3)."""
-    late_tolerance: float = 1e-4
-    """Distance of one full to two half implicit steps; the orbit goes on from their
-    extrapolation, one order better."""
+    late_tolerance: float = 3e-4
+    """Distance of one full to two half implicit steps, and of their mean p to the trapezoid
+    rule's; the orbit goes on from the extrapolation, one order better where p is smooth."""
     gap: float = 5e-7
     """The certificate counts as closed once 1 - primal/dual is below this."""
     horizon: float = 4000.0
