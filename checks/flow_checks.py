@@ -12,7 +12,7 @@ from scipy.integrate import DOP853
 from checks import runs, tolerances
 from checks.cases import Case
 from checks.context import Context
-from checks.flow import fidelity, integrate
+from checks.flow import chain, fidelity, integrate
 from checks.flow import weights as attention
 from checks.flow.probes import View
 from checks.flow.reference import Reference
@@ -292,7 +292,7 @@ def orbit(cases: Sequence[Case], context: Context) -> list[CaseResult]:
         )
         verdict = decide(case, margins, measured, record.audited > 0)
         if verdict.outcome is Outcome.HELD and record.own:
-            broken = record.own in fidelity.CHAIN_FAULTS
+            broken = record.own in chain.CHAIN_FAULTS
             verdict = result(
                 case, Outcome.FALSIFIED if broken else Outcome.INCONCLUSIVE, record.own, margins,
                 measurements=measured,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from checks.flow import fidelity, integrate
+from checks.flow import chain, fidelity, integrate
 from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Curve, Recorder, Stretch
 from checks.flow.settings import Settings
@@ -151,7 +151,7 @@ def _record(
     if stored or orbit.early_steps[row] + orbit.late_steps[row] > 0:
         fault = fault or _broken(auditor, stored, orbit, row)
     elif orbit.status[row] is not Status.FLAT:
-        fault = fault or fidelity.NO_STEP
+        fault = fault or chain.NO_STEP
     order = rng.permutation(len(stored)).tolist()
     # Half of the audits go to the late phase, however short: its leaps could fake a limit.
     late = _audits(auditor, [stored[i] for i in order if stored[i].late], stretches // 2)
@@ -162,7 +162,7 @@ def _record(
     if orbit.status[row] is Status.CLOSED and not late:
         fault = fault or NO_LATE_AUDIT
     deviation = max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
-    drift = fidelity.drift(auditor.start, stored)
+    drift = chain.drift(auditor.start, stored)
     return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
 
 
@@ -200,13 +200,13 @@ def _disagreement(orbit: Orbit, row: int, tight: int) -> str:
 
 def _broken(auditor: fidelity.Auditor, stored: list[Stretch], orbit: Orbit, row: int) -> str:
     """Are the stored steps one chain from the start to the direction that was returned?"""
-    fault = fidelity.chain_breaks(stored, auditor.initial())
+    fault = chain.chain_breaks(stored, auditor.initial())
     if fault or not orbit.settled[row]:
         return fault
     end = auditor.weights_at(stored[-1].after)
     deviation = np.abs(end / np.abs(end).max() - _peak(orbit.direction[row])).max()
     if deviation > fidelity.STEP_BOUND:
-        return fidelity.NO_END
+        return chain.NO_END
     return ""
 
 

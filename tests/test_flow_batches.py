@@ -15,7 +15,7 @@ from checks.problems import AttentionProblem
 from tests.flow_fixture import MODELS, drawn
 
 FIELDS = [f.name for f in dataclasses.fields(Orbit) if f.name not in ("norm", "status")]
-SHORT = Settings(horizon=60.0, early_steps=220, late_steps=25)
+SHORT = Settings(horizon=60.0, early_steps=500, late_steps=25)
 """Enough for most rows to settle and close; the others stop on their budgets, bit for bit too."""
 
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from checks.flow import implicit, integrate
+from checks.flow.chain import chain_breaks
 from checks.flow.factored import FactoredGeometry
-from checks.flow.fidelity import STEP_BOUND, Auditor, chain_breaks
+from checks.flow.fidelity import STEP_BOUND, Auditor
 from checks.flow.geometries import Rows
 from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Recorder, Stretch

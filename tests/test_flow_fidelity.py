@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 
 from checks.flow import implicit, late
-from checks.flow.fidelity import (
-    NO_CHAIN,
-    NO_STEP,
-    STEP_BOUND,
-    Audit,
-    Auditor,
-    chain_breaks,
-)
+from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks
+from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
 from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.integrate import integrate

@@ -148,7 +148,7 @@ def raw_norms(problem: AttentionProblem, start: Start, norm: str, times: Array) 
 def test_log_time_is_that_of_a_raw_time_integration(model: str) -> None:
     problems, starts = drawn(model, 3, first=5)
     clock = Clock()
-    orbit = integrate(problems, starts, Settings(horizon=8.0, early_steps=500), [clock])
+    orbit = integrate(problems, starts, Settings(horizon=8.0, early_steps=900), [clock])
     late_seen = 0
     for row in np.nonzero(orbit.settled)[0].tolist():
         points = np.array(clock.points[row], dtype=np.float64)
@@ -238,7 +238,7 @@ def test_free_signs_do_cross() -> None:
 
 
 COUNT = 24
-TWICE = Settings(early_steps=300, late_steps=80, horizon=80.0)
+TWICE = Settings(early_steps=800, late_steps=450, horizon=80.0)
 
 
 @cache

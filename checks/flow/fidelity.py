@@ -3,7 +3,7 @@
 A late step of the engine is a proximal-point step of the SVM: without error control it
 would reach the optimum whatever gradient flow does (THEORY.md 6.2).  So stretches of the
 stored orbit are integrated again by a method that shares nothing with it (``reference``):
-up to norm 1e7 the raw weights themselves, beyond it the index-reduced equation of the
+up to norm e^20 the raw weights themselves, beyond it the index-reduced equation of the
 limit, with p recomputed from the state.
 """
 
@@ -38,9 +38,9 @@ short that STEP_BOUND lets it pass, is wrong by tens of percent; honest steps we
 SMALLEST_BOUND = {False: 1e-6, True: 3e-4}
 """By phase (late: True), the local error that the default settings allow: a deviation below
 it is within the stated tolerance, however short the step.  Stated here, like STEP_BOUND."""
-_RAW_LIMIT = np.log(1e7)
-"""Up to here margins from raw weights are good to 1e-8, and so is p; from here on the terms
-of e^-rho ln(1/p) that the index-reduced equation leaves out are below 3e-6."""
+_RAW_LIMIT = 20.0
+"""ln of the norm up to which raw weights are integrated: margins of e^20 carry rounding of
+5e-8, and so does p."""
 Field = Callable[[Array], tuple[Array, Array]]
 _ACTIVE = 1e-6
 """A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
@@ -162,8 +162,9 @@ class Auditor:
             beta = np.exp(log_plus + u - shift) - np.exp(log_minus - u - shift)
             return np.asarray(rows @ beta)
 
-        def balance(u: Array, active: Array) -> Array:
-            return u + _mend(rows[active], slope(u), margins_of(u)[active])
+        def balance(u: Array, active: Array) -> Array | None:
+            move = _mend(rows[active], slope(u), margins_of(u)[active], stretch.log_norm)
+            return None if move is None else np.asarray(u + move)
 
         end, reason = self._reduced(stretch, field_of, margins_of, before, balance=balance)
         if end is None:
@@ -188,8 +189,9 @@ class Auditor:
         def field_of(active: Array) -> Field:
             return reduced_velocity(rows[active], slope)
 
-        def balance(w: Array, active: Array) -> Array:
-            return w + _mend(rows[active], slope(w), rows[active] @ w)
+        def balance(w: Array, active: Array) -> Array | None:
+            move = _mend(rows[active], slope(w), rows[active] @ w, stretch.log_norm)
+            return None if move is None else np.asarray(w + move)
 
         moved, reason = self._reduced(
             stretch, field_of, lambda w: np.asarray(rows @ w), first, _straight, balance
@@ -256,7 +258,7 @@ class Auditor:
         margins_of: Callable[[Array], Array],
         state: Array,
         move: Callable[[Callable[[Array], Array], Array, float], Array] = radau,
-        balance: Callable[[Array, Array], Array] | None = None,
+        balance: Callable[[Array, Array], Array | None] | None = None,
     ) -> tuple[Array | None, str]:
         """State at the end of the stretch under the index-reduced field of its active rows.
 
@@ -271,7 +273,10 @@ class Auditor:
         if np.ptp(margins) > _BALANCED * np.abs(margins).min():
             return None, "the active set changes within the step"  # one was not active yet
         if balance is not None:
-            state = balance(balance(state, active), active)
+            mended = balance(state, active)
+            if mended is None:
+                return None, "nearly dependent constraints feel the terms left out"
+            state = mended
         field = field_of(active)
         if field(state)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
@@ -288,12 +293,19 @@ def _relative_change(z: Array, other: Array, small: float) -> float:
     return float(np.linalg.norm((z - other) @ axes.T / np.maximum(sizes, small * sizes[0])))
 
 
-def _mend(active: Array, slope: Array, margins: Array) -> Array:
-    """The move A^T q, sum q = 0, after which the active margins are equal to first order."""
+def _mend(active: Array, slope: Array, margins: Array, log_norm: float) -> Array | None:
+    """The move A^T q, sum q = 0, after which the active margins are equal to first order.
+
+    None where the terms that the reduced field leaves out, e^-rho ln(1/p), are felt: nearly
+    dependent constraints, of eigenvalue sigma in H, answer them by e^-rho ln(1/p)/sigma.
+    """
     h = (active * slope) @ active.T
-    size = np.abs(h).max()
-    inverse = np.linalg.pinv(h / size, rcond=1e-11, hermitian=True)
-    q = inverse @ ((margins.mean() - margins) / size)
+    values, vectors = np.linalg.eigh(h)
+    kept = values > 1e-11 * values[-1]
+    if np.exp(-log_norm) * -np.log(_ACTIVE) > 1e-4 * values[kept].min():
+        return None
+    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    q = inverse @ (margins.mean() - margins)
     ones = inverse.sum(1)
     return np.asarray(active.T @ (q - ones * q.sum() / ones.sum()))
 
@@ -301,52 +313,3 @@ def _mend(active: Array, slope: Array, margins: Array) -> Array:
 def _straight(velocity: Callable[[Array], Array], state: Array, span: float) -> Array:
     """The orbit of a constant velocity: p does not depend on W where the G_r do not move."""
     return state + span * velocity(state)
-
-
-NO_STEP = "no step was stored"
-NO_CHAIN = "a stored step does not start where the one before it ended"
-NO_END = "the direction returned is not where the stored orbit ends"
-CHAIN_FAULTS = (NO_STEP, NO_CHAIN, NO_END)
-"""What a trajectory that was made up looks like, an SVM solution for one."""
-
-
-def chain_breaks(stretches: list[Stretch], initial: Array) -> str:
-    """Why the stored steps are no orbit from ``initial``; empty where they are one.
-
-    A trajectory made up from an SVM solution has no steps to show, or steps that do not
-    meet; every stored step starts where the one before it ended.
-    """
-    if not stretches:
-        return NO_STEP
-    at = initial
-    for stretch in stretches:
-        if not np.array_equal(stretch.before, at):
-            return NO_CHAIN
-        at = stretch.after
-    return ""
-
-
-_DRIFT_LIMIT = np.log(1e6)
-"""Past this norm K^T K - Q^T Q is the difference of numbers 1e12 times its size."""
-
-
-def drift(start: Start, stretches: list[Stretch]) -> float | None:
-    """Largest change of k^2 - q^2 or K^T K - Q^T Q over |K|^2 + |Q|^2, up to norm 1e6."""
-    if start.model == "combined":
-        return None
-    key, query = np.asarray(start.key), np.asarray(start.query)
-    worst = 0.0
-    for stretch in stretches:
-        if stretch.log_norm > _DRIFT_LIMIT:
-            break
-        if start.model == "diagonal":
-            up = (key + query) * np.exp(stretch.after / 2)
-            down = (key - query) * np.exp(-stretch.after / 2)
-            k, q = (up + down) / 2, (up - down) / 2
-            change = (k * k - q * q) - (key * key - query * query)
-        else:
-            scale = np.exp(stretch.after[-1] / 2)
-            k, q = stretch.after[:-1].reshape(2, *key.shape) * scale
-            change = (k.T @ k - q.T @ q) - (key.T @ key - query.T @ query)
-        worst = max(worst, float(np.abs(change).max() / ((k * k).sum() + (q * q).sum())))
-    return worst

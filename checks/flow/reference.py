@@ -18,7 +18,7 @@ from checks.problems import Array, AttentionProblem
 RTOL = 1e-10
 """Relative tolerance of the reference integrations: 1e-3 of the bound they audit."""
 
-_EVALUATIONS = 50_000
+_EVALUATIONS = 10_000
 """Honest stretches take 3,000 at most (seen); a step that is no gradient flow can take for
 ever, and an audit that never ends catches nothing."""
 
