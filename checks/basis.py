@@ -1,7 +1,7 @@
 """Proofs in rationals: an l1 basis, an l2 support, a Farkas vector, a unique optimum.
 
 A float solver proposes *which* constraints and coordinates matter; everything is then solved
-and checked again in integers.  What comes back is true of the float64 data as given, or
+and checked again in integers.  What comes back is true of tokens and queries as given, or
 :class:`~checks.exact.ExactFailure` is raised; there is no tolerance anywhere in this module.
 """
 
@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from checks.certificates import Half
-from checks.exact import ExactFailure, IntMatrix, dot, integers, kernel_vector, solve
+from checks.exact import ExactFailure, IntMatrix, dot, kernel_vector, solve
+from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
 from checks.simplex import Vertex, maximise
 
@@ -52,20 +53,19 @@ def halves_of(dim: int, sign: Array | None = None) -> list[Half]:
     ]
 
 
-def l1_tableau(rows: Array, halves: Sequence[Half], exact: bool = False) -> Vertex:
+def l1_tableau(rows: Array | IntMatrix, halves: Sequence[Half], shift: int = 0) -> Vertex:
     """Simplex on the dual, max sum(lambda) s.t. sigma (A^T lambda)_j <= 1 for all half-lines.
 
-    rows (R, d).  Unbounded iff no beta on these half-lines separates; the ray is then a Farkas
-    vector (of the floats, if exact, else a proposal).
+    rows (R, d): A in float64, or integers, exact, with A = rows * 2**-shift.  Unbounded iff no
+    beta on these half-lines separates; the ray is then a Farkas vector (from floats: a proposal).
     """
     columns = [j for j, _ in halves]
     signs = [s for _, s in halves]
-    count = rows.shape[0]
-    if exact:
-        ints, shift = integers(rows)
-        matrix = np.array(
-            [[s * ints[r][j] for r in range(count)] for j, s in halves], dtype=object
-        ).reshape(len(halves), count)
+    count = len(rows)
+    if isinstance(rows, list):
+        matrix = np.array([[s * row[j] for row in rows] for j, s in halves], dtype=object).reshape(
+            len(halves), count
+        )
         ones = np.array([1] * count, dtype=object)
         return maximise(ones, matrix, np.array([1 << shift] * len(halves), dtype=object))
     matrix = (rows[:, columns] * np.array(signs, dtype=np.float64)).T
@@ -79,14 +79,14 @@ def l1_proposal(vertex: Vertex, count: int, halves: Sequence[Half]) -> L1Basis:
     return L1Basis(rows, support)
 
 
-def prove_l1(rows: Array, halves: Sequence[Half], basis: L1Basis) -> ExactOptimum:
+def prove_l1(constraints: Constraints, halves: Sequence[Half], basis: L1Basis) -> ExactOptimum:
     """Solve the basis in integers and check primal and dual feasibility: a proof of optimality.
 
-    rows (R, d).  min sum |beta_j| s.t. A beta >= 1, beta on ``halves``.  Raises ExactFailure
-    where the basis is singular, infeasible or not optimal.
+    min sum |beta_j| s.t. A beta >= 1, beta on ``halves``.  Raises ExactFailure where the basis
+    is singular, infeasible or not optimal.
     """
-    ints, shift = integers(rows)
-    unit = 1 << shift
+    data = ExactConstraints.of(constraints, full=False)
+    ints, unit, dim = data.left, 1 << data.shift, len(data.left[0])
     at, columns = basis.rows, [j for j, _ in basis.support]
     if len(at) != len(columns) or len(set(columns)) != len(columns) or not at:
         raise ExactFailure("not a basis")
@@ -101,7 +101,7 @@ def prove_l1(rows: Array, halves: Sequence[Half], basis: L1Basis) -> ExactOptimu
     slack = [dot([row[j] for j in columns], b) - beta_den for row in ints]
     if min(slack) < 0:
         raise ExactFailure("a margin is below 1")
-    push = [dot([ints[r][j] for r in at], weights) for j in range(rows.shape[1])]
+    push = [dot([ints[r][j] for r in at], weights) for j in range(dim)]
     cost = {(j, s): lam_den - s * push[j] for j, s in halves}
     if min(cost.values()) < 0:
         raise ExactFailure("the multipliers are not feasible")
@@ -113,7 +113,7 @@ def prove_l1(rows: Array, halves: Sequence[Half], basis: L1Basis) -> ExactOptimu
     tight = [r for r, x in enumerate(slack) if x == 0 and r not in at]
     stuck = [i for i, x in enumerate(b) if x == 0]
     return ExactOptimum(
-        _spread(rows.shape[1], columns, [unit * x for x in b], beta_den),
+        _spread(dim, columns, [unit * x for x in b], beta_den),
         _spread(len(ints), at, [unit * x for x in weights], lam_den),
         value,
         _unique_l1(ints, basis, free, loose, tight, stuck),
@@ -173,60 +173,30 @@ def _unique_l1(
     return "disproved" if reached > 0 else "proved"
 
 
-def exact_gram(constraints: Constraints, some: Sequence[int], full: bool) -> tuple[IntMatrix, int]:
-    """(rows of <G_r, G_s> for all r, s in ``some``) as integers times 2**-shift, exactly."""
-    if not full:
-        ints, shift = integers(constraints.rows)
-        return [[dot(row, ints[s]) for s in some] for row in ints], 2 * shift
-    left, left_shift = integers(constraints.delta)
-    right, right_shift = integers(constraints.query)
-    kinds = [tuple(z) for z in right]  # the rows of one sample share their query
-    inner = {(a, b): dot(a, b) for a in set(kinds) for b in {kinds[s] for s in some}}
-    gram = [
-        [dot(left[r], left[s]) * inner[kinds[r], kinds[s]] for s in some] for r in range(len(left))
-    ]
-    return gram, 2 * (left_shift + right_shift)
-
-
 def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> ExactOptimum:
     """Prove that ``support`` carries the multipliers of the l2 (full: frobenius) optimum.
 
     Solves K_SS lambda = 1 in integers (K = Gram matrix of the G_r), then checks lambda >= 0 and
     every margin K lambda >= 1; then sum(lambda) is the square of the optimum.  The optimum of a
-    strictly convex norm is always unique.  ``primal`` is left empty: W = G(lambda).
+    strictly convex norm is always unique.
     """
-    gram, shift = exact_gram(constraints, support, full)
-    lam, den = solve([gram[s] for s in support], [[1] for _ in support])
+    data = ExactConstraints.of(constraints, full)
+    lam, den = solve(data.gram(support), [[1] for _ in support])
     weights = [row[0] for row in lam]
     if not weights or min(weights) < 0:
         raise ExactFailure("a multiplier is negative")
-    if min(dot(row, weights) for row in gram) < den:
+    push = data.push(support, weights)
+    if min(data.margins(push)) < den:
         raise ExactFailure("a margin is below 1")
-    unit = 1 << shift
+    # With K = gram * 4**-shift: lambda = lam/den * 4**shift, and W = push/den * 2**shift.
+    table = np.array([[(x << data.shift) / den for x in row] for row in push], dtype=np.float64)
+    unit = 1 << 2 * data.shift
     return ExactOptimum(
-        _combined(constraints, support, weights, den, full),
-        _spread(len(gram), support, [unit * x for x in weights], den),
+        table if full else table[0],
+        _spread(len(data.left), support, [unit * x for x in weights], den),
         Fraction(unit * sum(weights), den),
         "proved",
     )
-
-
-def _combined(
-    constraints: Constraints, support: Sequence[int], weights: list[int], den: int, full: bool
-) -> Array:
-    """W = G(lambda) of ``prove_l2``, lambda = weights/den * 2**shift, each entry rounded once."""
-    at = list(support)
-    if not full:
-        left, shift = integers(constraints.rows)
-        sums = [dot(weights, [left[r][j] for r in at]) for j in range(len(left[0]))]
-        return np.array([(x << shift) / den for x in sums], dtype=np.float64)
-    left, left_shift = integers(constraints.delta)
-    right, right_shift = integers(constraints.query)
-    shift = left_shift + right_shift
-    pulled = [[w * x for x in right[r]] for w, r in zip(weights, at, strict=True)]
-    columns = list(zip(*pulled, strict=True))
-    rows = list(zip(*(left[r] for r in at), strict=True))
-    return np.array([[(dot(a, b) << shift) / den for b in columns] for a in rows])
 
 
 def prove_farkas(
@@ -239,12 +209,12 @@ def prove_farkas(
     """
     if not support:
         return None
+    data = ExactConstraints.of(constraints, full)
     if full:
-        gram, _ = exact_gram(constraints, support, full)
-        vector = kernel_vector([gram[r] for r in support])
+        vector = kernel_vector(data.gram(support))
     else:
-        ints, _ = integers(constraints.rows)
-        vector = kernel_vector([list(c) for c in zip(*(ints[r] for r in support), strict=True)])
+        columns = zip(*(data.left[r] for r in support), strict=True)
+        vector = kernel_vector([list(c) for c in columns])
     if vector is None:
         return None
     if max(vector) < 0:

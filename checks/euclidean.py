@@ -10,20 +10,14 @@ import numpy as np
 from scipy.linalg import lstsq
 
 from checks.active_set import MAX_ROWS, decide
-from checks.basis import exact_gram, prove_l2
+from checks.basis import prove_l2
 from checks.certificates import Interval, OracleFailure, certify, upper_bound
 from checks.exact import ExactFailure
+from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm, gradient, margins
 from checks.separability import NotSeparable, farkas_answer, least_distance, refuse, span_rows
-from checks.solutions import SvmSolution, from_interval, from_proof
-
-EXACT_ENTRIES = 400
-"""Default limit on R * d for a proof in rationals: 0.6 ms at 15 x 8, 2.4 at 24 x 16."""
-
-EXACT_ROWS = 10
-"""Default limit on R for Frobenius: its integers are twice as long (5.6 ms at R = 15, d = 8; 0.1 s
-at R = 24; minutes at R = 120)."""
+from checks.solutions import SvmSolution, exact_by_default, from_interval, from_proof, narrowed
 
 
 def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) -> SvmSolution:
@@ -34,10 +28,7 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as failure:
         raise OracleFailure(f"{norm}: nnls failed ({failure})") from failure
     support = [int(r) for r in np.flatnonzero(guess > 0.0)]
-    small = constraints.delta.size <= EXACT_ENTRIES
-    if full and len(constraints) > EXACT_ROWS:
-        small = False
-    if small if exact is None else exact:
+    if exact_by_default(constraints, norm) if exact is None else exact:
         try:
             found = prove_l2(constraints, support, full)
             return from_proof(constraints, norm, found, "nnls", None)
@@ -56,14 +47,15 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
     if best is None:
         refuse(constraints, norm)
     interval, primal, multipliers = best
+    interval = narrowed(constraints, norm, primal, multipliers, interval)
     return from_interval(constraints, norm, primal, multipliers, interval, "proved", "nnls")
 
 
 def _decided_l2(constraints: Constraints, norm: Norm) -> SvmSolution:
     """The active-set method in rationals: an exact optimum or an exact Farkas vector."""
     full = norm in FULL
-    gram, shift = exact_gram(constraints, range(len(constraints)), full)
-    decided = decide(gram, 1 << shift)
+    data = ExactConstraints.of(constraints, full)
+    decided = decide(data.gram(range(len(constraints))), 1 << 2 * data.shift)
     if decided.farkas is not None:
         raise NotSeparable(norm, farkas_answer(constraints, decided.farkas))
     found = prove_l2(constraints, decided.support, full)

@@ -122,7 +122,7 @@ def float_above(value: Fraction) -> float:
     return -float_below(-value)
 
 
-def _root(value: Fraction) -> tuple[Fraction, Fraction]:
+def root_bounds(value: Fraction) -> tuple[Fraction, Fraction]:
     """Rationals around sqrt(value), relatively 2**-80 apart; value >= 0."""
     excess = value.denominator.bit_length() - value.numerator.bit_length()
     places = max(0, 160 + excess) // 2
@@ -132,9 +132,9 @@ def _root(value: Fraction) -> tuple[Fraction, Fraction]:
 
 def root_below(value: Fraction) -> float:
     """A float64 <= sqrt(value), within two ulps; value >= 0."""
-    return float_below(_root(value)[0])
+    return float_below(root_bounds(value)[0])
 
 
 def root_above(value: Fraction) -> float:
     """A float64 >= sqrt(value), within two ulps; value >= 0."""
-    return float_above(_root(value)[1])
+    return float_above(root_bounds(value)[1])

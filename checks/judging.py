@@ -21,7 +21,7 @@ from checks.outcomes import Measurement, Outcome
 from checks.problems import Array, AttentionProblem, Constraints, Start, constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
-from checks.solutions import WIDEST
+from checks.solutions import WIDEST, grade
 from checks.svm import SvmSolution
 from checks.tolerances import Tolerance
 
@@ -210,6 +210,8 @@ def _carried(constraints: Constraints, norm: Norm, alignment: Alignment) -> SvmS
         proof="rigorous",
         unique="proved" if norm == "frobenius" else "undetermined",
         active=alignment.spread(form.active.astype(float), short, constraints) > 0,
+        status=grade(interval),
+        value=None,
     )
 
 

@@ -9,16 +9,19 @@ certified on the unprojected constraints.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lstsq
 
 from checks.certificates import Interval, OracleFailure, certify
+from checks.interior_point import interior_point
+from checks.nuclear_faces import nuclear_uniqueness
 from checks.problems import Array, Constraints
 from checks.rounding import margins, svd
 from checks.separability import NotSeparable, separability
-from checks.solutions import WIDEST, SvmSolution
+from checks.solutions import NARROW, WIDEST, SvmSolution, grade, narrowed
 
 NEWTON_STEPS = 12
 """Newton on the factored optimality system converges quadratically: from the solver's 1e-8 two
@@ -66,7 +69,12 @@ def _reduce(constraints: Constraints) -> _Reduced:
     )
 
 
-def _propose(reduced: _Reduced) -> tuple[Array, Array]:
+def _interior(reduced: _Reduced, witness: Array) -> tuple[Array, Array]:
+    """(W, lambda) as the interior point method in numpy leaves them."""
+    return interior_point(reduced.left, reduced.right, witness)
+
+
+def _propose(reduced: _Reduced, witness: Array) -> tuple[Array, Array]:
     """(W, lambda) of the reduced dual semidefinite program, as CLARABEL leaves them."""
     import cvxpy as cp
 
@@ -150,36 +158,71 @@ def _ranks(weights: Array, push: Array) -> list[int]:
     return [k for k in (count, count - 1, count + 1) if 1 <= k <= len(s)]
 
 
-def solve_nuclear(constraints: Constraints) -> SvmSolution:
-    """The nuclear-norm SVM with a rigorous interval; unique is always "undetermined".
+Proposal = Callable[[_Reduced, Array], tuple[Array, Array]]
+"""(reduced constraints, reduced witness) -> reduced (W, lambda), from one solver."""
 
-    Raises :class:`~checks.separability.NotSeparable` with a proof, or OracleFailure (no
-    proposal, or an interval wider than ``WIDEST``).
+SOLVERS: dict[str, Proposal] = {"CLARABEL": _propose, "interior point": _interior}
+"""In the order they are asked: the second only where the first does not suffice."""
+
+
+def solve_nuclear(
+    constraints: Constraints, exact: bool | None = None, solvers: Sequence[str] = tuple(SOLVERS)
+) -> SvmSolution:
+    """The nuclear-norm SVM with a rigorous interval; unique is "proved" or "undetermined".
+
+    exact: evaluate the interval in rationals; None: only where rounding bounds are wide.
+    solvers: keys of ``SOLVERS``, asked in this order until the interval is narrow.  Raises
+    :class:`~checks.separability.NotSeparable` with a proof, or OracleFailure (no proposal, or an
+    interval wider than ``WIDEST``).
     """
     answer = separability(constraints, full=True)
     if answer.answer == "non-separable":
         raise NotSeparable("nuclear", answer)
-    if answer.answer == "undecided":
+    if answer.witness is None:
         raise OracleFailure("nuclear: neither separable nor non-separable could be proved")
     reduced = _reduce(constraints)
-    weights, multipliers = _propose(reduced)
+    witness = reduced.delta_basis.T @ answer.witness @ reduced.query_basis
+    best: _Certified | None = None
+    failures = []
+    for solver in solvers:
+        try:
+            found = _certified(constraints, reduced, *SOLVERS[solver](reduced, witness))
+        except OracleFailure as failure:
+            failures.append(str(failure))
+            continue
+        interval = narrowed(constraints, "nuclear", *found[1:], found[0], force=exact is True)
+        if best is None or interval.width < best[0][0].width:
+            best = (interval, *found[1:]), solver
+        if interval.width <= NARROW:
+            break
+    if best is None:
+        raise OracleFailure("; ".join(failures))
+    return _solution(constraints, *best[0], best[1])
+
+
+_Certified = tuple[tuple[Interval, Array, Array], str]
+
+
+def _certified(
+    constraints: Constraints, reduced: _Reduced, weights: Array, multipliers: Array
+) -> tuple[Interval, Array, Array]:
+    """The narrowest interval that a proposal leads to, with its (d, d) weights."""
     if not (np.isfinite(weights).all() and np.isfinite(multipliers).all()):
         raise OracleFailure("nuclear: the solver's answer is not finite")
-    candidates = [(weights, multipliers)]
     best: tuple[Interval, Array, Array] | None = None
     if weights.any() and multipliers.max() > 0.0:
         for rank in _ranks(weights, reduced.push(multipliers)):
             try:
-                candidates.append(_polish(reduced, weights, multipliers, rank))
+                candidate = _polish(reduced, weights, multipliers, rank)
             except (np.linalg.LinAlgError, ValueError):
                 continue  # one rank guess led nowhere; the others and the raw answer remain
-            best = _better(constraints, reduced, best, candidates[-1])
+            best = _better(constraints, reduced, best, candidate)
             if best is not None and best[0].width <= POLISHED:
-                break
-    best = _better(constraints, reduced, best, candidates[0])
+                return best
+    best = _better(constraints, reduced, best, (weights, multipliers))
     if best is None:
         raise OracleFailure("nuclear: the solver's answer certifies nothing")
-    return _solution(constraints, *best)
+    return best
 
 
 POLISHED = 1e-11
@@ -204,7 +247,7 @@ def _better(
 
 
 def _solution(
-    constraints: Constraints, interval: Interval, weights: Array, multipliers: Array
+    constraints: Constraints, interval: Interval, weights: Array, multipliers: Array, solver: str
 ) -> SvmSolution:
     if not interval.width <= WIDEST:
         raise OracleFailure(f"nuclear: certified interval too wide ({interval.width:.1e})")
@@ -220,8 +263,8 @@ def _solution(
         lower=interval.lower,
         upper=interval.upper,
         proof="rigorous",
-        unique="undetermined",
+        unique=nuclear_uniqueness(constraints, weights, multipliers),
         active=np.asarray(computed - least <= room),
-        solver="CLARABEL and Newton",
-        status="certified",
+        solver=f"{solver} and Newton",
+        status=grade(interval),
     )

@@ -11,13 +11,17 @@ import numpy as np
 from checks.basis import L1Basis, halves_of, l1_proposal, l1_tableau, prove_l1
 from checks.certificates import Half, OracleFailure, certify
 from checks.exact import ExactFailure
+from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
 from checks.separability import NotSeparable, farkas_answer, refuse
-from checks.solutions import SvmSolution, from_interval, from_proof
-
-EXACT_ENTRIES = 400
-"""Default limit on R * d for a proof in rationals: 2.6 ms at 24 x 16, 0.6 at 15 x 8
-(and 0.1 s at 120 x 32, which is why it has to be asked for there)."""
+from checks.solutions import (
+    DECIDE_ENTRIES,
+    SvmSolution,
+    exact_by_default,
+    from_interval,
+    from_proof,
+    narrowed,
+)
 
 
 def _unit_rows(constraints: Constraints) -> Array:
@@ -29,31 +33,37 @@ def _unit_rows(constraints: Constraints) -> Array:
 
 def solve_l1(constraints: Constraints, sign: Array | None, exact: bool | None) -> SvmSolution:
     """Float simplex proposes; integers prove; integer pivoting decides what floats could not."""
-    rows = constraints.rows
-    halves = halves_of(rows.shape[1], sign)
+    halves = halves_of(constraints.delta.shape[1], sign)
     guess = l1_tableau(_unit_rows(constraints), halves)
-    if not (constraints.delta.size <= EXACT_ENTRIES if exact is None else exact):
-        if guess.status == "optimal":
-            basis = l1_proposal(guess, len(rows), halves)
-            return _polished_l1(constraints, basis, halves, sign)
+    found = guess.status == "optimal"
+    if exact_by_default(constraints, "l1") if exact is None else exact:
+        if found:
+            try:
+                proved = prove_l1(constraints, halves, l1_proposal(guess, len(constraints), halves))
+                return from_proof(constraints, "l1", proved, "simplex", sign)
+            except ExactFailure:
+                pass  # a wrong or degenerate proposal
+        if exact or constraints.delta.size <= DECIDE_ENTRIES:
+            return _decided_l1(constraints, halves, sign)
+    if not found:
         refuse(constraints, "l1")
-    if guess.status == "optimal":
-        try:
-            found = prove_l1(rows, halves, l1_proposal(guess, len(rows), halves))
-            return from_proof(constraints, "l1", found, "simplex", sign)
-        except ExactFailure:
-            pass  # a wrong or degenerate proposal: decide by integer pivoting instead
-    decided = l1_tableau(rows, halves, exact=True)
+    return _polished_l1(constraints, l1_proposal(guess, len(constraints), halves), halves, sign)
+
+
+def _decided_l1(constraints: Constraints, halves: list[Half], sign: Array | None) -> SvmSolution:
+    """Integer pivoting: an exact optimum or an exact Farkas vector."""
+    data = ExactConstraints.of(constraints, full=False)
+    decided = l1_tableau(data.left, halves, data.shift)
     if decided.status == "unbounded" and decided.ray is not None:
         ray = {r: int(y) for r, y in enumerate(decided.ray)}
         raise NotSeparable("l1", farkas_answer(constraints, ray))
     if decided.status != "optimal":
         raise OracleFailure("l1: integer pivoting ran out of pivots")
     try:
-        found = prove_l1(rows, halves, l1_proposal(decided, len(rows), halves))
+        proved = prove_l1(constraints, halves, l1_proposal(decided, len(constraints), halves))
     except ExactFailure as failure:
         raise OracleFailure(f"l1: {failure}") from failure
-    return from_proof(constraints, "l1", found, "integer simplex", sign)
+    return from_proof(constraints, "l1", proved, "integer simplex", sign)
 
 
 def _refined(square: Array, rhs: Array) -> Array:
@@ -77,7 +87,8 @@ def _polished_l1(
         multipliers[at] = _refined(square.T, signs)
     except np.linalg.LinAlgError as failure:
         raise OracleFailure(f"l1: {failure}") from failure
-    interval = certify(constraints, "l1", weights, multipliers, halves=halves)
+    interval = certify(constraints, "l1", weights, multipliers, halves)
+    interval = narrowed(constraints, "l1", weights, multipliers, interval, halves)
     return from_interval(
         constraints, "l1", weights, multipliers, interval, "undetermined", "simplex", sign
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -130,6 +130,7 @@ class Constraints:
     delta (R, d): x_{i,alpha_i} - x_il; query (R, d): z_i; sample, token (R,): i and l.
     Only tokens l of *lower* score than alpha_i constrain (THEORY.md 5); for alpha = o these
     are all the others, R = n(L-1).  kappa (R,): ln[(1/n) e^{-gamma_ia}(gamma_ia - gamma_il)].
+    low (R, d): what rounding took from delta; delta + low is the difference, exactly.
     """
 
     delta: Array
@@ -137,10 +138,14 @@ class Constraints:
     sample: Array
     token: Array
     kappa: Array
+    low: Array = field(default_factory=lambda: np.zeros(()))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", np.broadcast_to(self.low, self.delta.shape))
 
     @property
     def rows(self) -> Array:
-        """(R, d): a_r = delta_r * z_i, so that m = rows @ beta in the diagonal case."""
+        """(R, d): a_r = delta_r * z_i, rounded, so that m = rows @ beta in the diagonal case."""
         return np.asarray(self.delta * self.query)
 
     @property
@@ -158,10 +163,18 @@ def constraints_of(problem: AttentionProblem, selected: Array | None = None) -> 
     alpha = problem.optimal if selected is None else np.asarray(selected)
     chosen = np.take_along_axis(problem.scores, alpha[:, None], axis=1)
     sample, token = np.nonzero(problem.scores < chosen)
-    delta = problem.tokens[sample, alpha[sample]] - problem.tokens[sample, token]
+    delta, low = _difference(problem.tokens[sample, alpha[sample]], problem.tokens[sample, token])
     gain = chosen[sample, 0] - problem.scores[sample, token]
     kappa = np.log(gain) - chosen[sample, 0] - np.log(problem.samples)
-    return Constraints(delta, problem.queries[sample], sample, token, kappa)
+    return Constraints(delta, problem.queries[sample], sample, token, kappa, low)
+
+
+def _difference(a: Array, b: Array) -> tuple[Array, Array]:
+    """(hi, lo), hi = fl(a - b) and hi + lo = a - b exactly (Knuth's two-sum; no overflow)."""
+    high = a - b
+    back = high - a
+    with np.errstate(invalid="ignore"):  # an overflow is refused where it is used
+        return high, (a - (high - back)) - (b + back)
 
 
 @dataclass(frozen=True, eq=False)

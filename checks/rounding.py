@@ -5,8 +5,9 @@ a k-term dot product is at most gamma_k |a|.|b|, gamma_k = k u/(1 - k u), u = 2^
 Accuracy and Stability of Numerical Algorithms, ch. 3).  Underflow is covered by adding k times
 the smallest normal number (so flushing subnormals to zero is covered too).
 
-Diagonal models take ``Constraints.rows`` (R, d), as rounded, as the data; full ones the pair
-(delta, query) and never form (R, d, d).
+The data are the tokens: ``delta`` is one subtraction away from them and ``rows`` one product
+further, each rounded once, relatively by u; two more terms of gamma pay for that.  Full models
+never form (R, d, d).
 """
 
 from __future__ import annotations
@@ -46,18 +47,20 @@ def down(value: float) -> float:
 def margins(constraints: Constraints, weights: Array) -> tuple[Array, Array]:
     """(m, error), both (R,): computed margins <G_r, W>, and a bound on their rounding error.
 
-    weights (d,): m = rows @ beta; weights (d, d): m_r = delta_r^T W z_r.
+    weights (d,): m = rows @ beta; weights (d, d): m_r = delta_r^T W z_r.  The error is that
+    against the tokens' own margins.
     """
     d = constraints.delta.shape[1]
     if weights.ndim == 1:
-        rows = constraints.rows
-        size = np.abs(rows) @ np.abs(weights)
-        return rows @ weights, gamma(d) * size + 2 * d * TINY
+        rows, sizes = constraints.rows, np.abs(weights)
+        # An entry of rows may underflow too, before it meets its weight.
+        lost = 2 * TINY * (d + float(sizes.sum()))
+        return rows @ weights, gamma(d + 2) * (np.abs(rows) @ sizes) + lost
     left, right = constraints.delta, constraints.query
     size = ((np.abs(left) @ np.abs(weights)) * np.abs(right)).sum(axis=1)
     # An underflowing delta W (at most d TINY) is multiplied by z afterwards.
     lost = 2 * d * TINY * (1.0 + np.abs(right).sum(axis=1))
-    return ((left @ weights) * right).sum(axis=1), gamma(2 * d) * size + lost
+    return ((left @ weights) * right).sum(axis=1), gamma(2 * d + 2) * size + lost
 
 
 def least_margin(constraints: Constraints, weights: Array) -> float:
@@ -67,7 +70,8 @@ def least_margin(constraints: Constraints, weights: Array) -> float:
 
 
 def gradient(constraints: Constraints, multipliers: Array, full: bool) -> tuple[Array, Array]:
-    """(g, error): G(lambda) = sum_r lambda_r G_r, (d,) or (d, d), and a bound on its rounding."""
+    """(g, error): G(lambda) = sum_r lambda_r G_r, (d,) or (d, d), and a bound on its rounding,
+    that of the data included."""
     count = len(multipliers)
     sizes = np.abs(multipliers)
     if full:
@@ -79,8 +83,8 @@ def gradient(constraints: Constraints, multipliers: Array, full: bool) -> tuple[
         rows = constraints.rows
         value = rows.T @ multipliers
         size = np.abs(rows).T @ sizes
-        lost = 2 * count * TINY
-    return value, gamma(count + 1) * size + lost
+        lost = 2 * TINY * (count + float(sizes.sum()))
+    return value, gamma(count + 3) * size + lost
 
 
 def sum_above(values: Array) -> float:
@@ -125,16 +129,44 @@ def operator_above(matrix: Array, error: Array) -> float:
     if not (np.isfinite(matrix).all() and np.isfinite(error).all()):
         return math.inf
     u, s, vt = svd(matrix)
-    k = len(s)
-    product = (u * s) @ vt
-    size = (np.abs(u) * s) @ np.abs(vt)
-    rest = np.abs(matrix - product) + gamma(k + 2) * (size + np.abs(matrix)) + error
+    rest, defects = _unfactored(matrix, error, u, s, vt)
     stretch = 1.0
+    for defect in defects:
+        stretch = up(stretch * (1.0 + defect))
+    return up(up(float(s.max()) * up(math.sqrt(stretch))) + rest)
+
+
+def _unfactored(
+    matrix: Array, error: Array, u: Array, s: Array, vt: Array
+) -> tuple[float, list[float]]:
+    """(|G - U s V^T|_F for every G within ``error`` of matrix, [|U^T U - I|_F, |V^T V - I|_F])
+    from above."""
+    k = len(s)
+    size = (np.abs(u) * s) @ np.abs(vt)
+    rest = np.abs(matrix - (u * s) @ vt) + gamma(k + 2) * (size + np.abs(matrix)) + error
+    defects = []
     for basis in (u.T, vt):
         square = np.abs(basis @ basis.T - np.eye(k))
         square += gamma(basis.shape[1] + 1) * (np.abs(basis) @ np.abs(basis.T) + np.eye(k))
-        stretch = up(stretch * (1.0 + frobenius_above(square)))
-    return up(up(float(s.max()) * up(math.sqrt(stretch))) + frobenius_above(rest))
+        defects.append(frobenius_above(square))
+    return frobenius_above(rest), defects
+
+
+def smallest_below(matrix: Array, error: Array) -> float:
+    """Rigorous lower bound of the smallest singular value of every (m, k) matrix, m >= k, within
+    ``error`` of ``matrix``; 0 where m < k.
+
+    With any computed factors, |A x| >= |U s V^T x| - |A - U s V^T|_F |x|, and
+    |U y|^2 >= (1 - |U^T U - I|_F) |y|^2.
+    """
+    if matrix.shape[0] < matrix.shape[1] or not np.isfinite(matrix).all():
+        return 0.0
+    u, s, vt = svd(matrix)
+    rest, defects = _unfactored(matrix, error, u, s, vt)
+    shrink = 1.0
+    for defect in defects:
+        shrink = down(shrink * max(0.0, 1.0 - defect))
+    return max(0.0, down(down(float(s.min()) * down(math.sqrt(shrink))) - rest))
 
 
 def nuclear_above(matrix: Array) -> float:

@@ -14,8 +14,10 @@ import numpy as np
 from scipy.optimize import nnls
 
 from checks.active_set import MAX_ROWS, decide
-from checks.basis import exact_gram, halves_of, l1_tableau, prove_farkas, prove_l2
+from checks.basis import halves_of, l1_tableau, prove_farkas, prove_l2
 from checks.certificates import OracleFailure
+from checks.exact import integers
+from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm, gradient, least_margin
 
@@ -95,9 +97,14 @@ def span_rows(constraints: Constraints, full: bool) -> Array:
 
 
 def _proved_witness(constraints: Constraints, weights: Array) -> Separability | None:
-    if np.isfinite(weights).all() and least_margin(constraints, weights) > 0.0:
-        return Separability("separable", witness=weights)
-    return None
+    """The witness if its margins are positive: by rounding bounds, else in integers."""
+    if not (np.isfinite(weights).all() and weights.any()):
+        return None
+    if not least_margin(constraints, weights) > 0.0:
+        data = ExactConstraints.of(constraints, full=weights.ndim == 2)
+        if min(data.margins(integers(weights)[0])) <= 0:
+            return None
+    return Separability("separable", witness=weights)
 
 
 def farkas_answer(constraints: Constraints, vector: dict[int, int]) -> Separability:
@@ -114,11 +121,16 @@ def unit_rows(constraints: Constraints) -> Constraints:
     Separability does not change, multipliers do (the margin problems would change).
     """
 
-    def scaled(vectors: Array) -> Array:
-        exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True))[1]
-        return np.asarray(np.ldexp(vectors, -exponents))
+    def exponents(vectors: Array) -> Array:
+        return np.frexp(np.abs(vectors).max(axis=1, keepdims=True))[1]
 
-    return replace(constraints, delta=scaled(constraints.delta), query=scaled(constraints.query))
+    down, across = -exponents(constraints.delta), -exponents(constraints.query)
+    return replace(
+        constraints,
+        delta=np.ldexp(constraints.delta, down),
+        low=np.ldexp(constraints.low, down),
+        query=np.ldexp(constraints.query, across),
+    )
 
 
 def separability(constraints: Constraints, full: bool) -> Separability:
@@ -151,8 +163,8 @@ def _decide_full(constraints: Constraints) -> Separability:
     count = len(constraints)
     if count > MAX_ROWS:
         return Separability("undecided")
-    gram, shift = exact_gram(constraints, range(count), full=True)
-    decided = decide(gram, 1 << shift)
+    data = ExactConstraints.of(constraints, full=True)
+    decided = decide(data.gram(range(count)), 1 << 2 * data.shift)
     if decided.farkas is not None:
         return farkas_answer(constraints, decided.farkas)
     optimum = prove_l2(constraints, decided.support, full=True)
@@ -162,18 +174,18 @@ def _decide_full(constraints: Constraints) -> Separability:
 
 def _decide_diagonal(constraints: Constraints) -> Separability:
     """The exact simplex method on max sum(y) s.t. |sum_r y_r a_r|_inf <= 1, if small enough."""
-    rows = constraints.rows
-    if rows.size > EXACT_ENTRIES:
+    if constraints.delta.size > EXACT_ENTRIES:
         return Separability("undecided")
-    halves = halves_of(rows.shape[1])
-    vertex = l1_tableau(rows, halves, exact=True)
+    halves = halves_of(constraints.delta.shape[1])
+    data = ExactConstraints.of(constraints, full=False)
+    vertex = l1_tableau(data.left, halves, data.shift)
     if vertex.status == "unbounded" and vertex.ray is not None:
         return farkas_answer(constraints, {r: int(y) for r, y in enumerate(vertex.ray)})
     if vertex.status == "optimal":
-        weights = np.zeros(rows.shape[1])
+        weights = np.zeros(constraints.delta.shape[1])
         for variable, cost in zip(vertex.nonbasic, vertex.costs, strict=True):
-            if variable >= len(rows):
-                j, s = halves[variable - len(rows)]
+            if variable >= len(constraints):
+                j, s = halves[variable - len(constraints)]
                 weights[j] += s * (cost / vertex.den)
         return _proved_witness(constraints, weights) or Separability("undecided")
     return Separability("undecided")

@@ -33,15 +33,16 @@ __all__ = [
 def solve_svm(constraints: Constraints, norm: Norm, exact: bool | None = None) -> SvmSolution:
     """Solve one margin problem and certify its optimum.
 
-    exact: prove in rationals (l1, l2, frobenius); None: only where R * d is small.  Raises
-    :class:`NotSeparable` with a proof, or :class:`OracleFailure` with the reason.
+    exact: prove in rationals (nuclear: evaluate the interval in them); None: up to 32
+    dimensions (nuclear: where rounding bounds are wide).  Raises :class:`NotSeparable` with a
+    proof, or :class:`OracleFailure` with the reason.
     """
     if len(constraints) == 0:
         raise OracleFailure(f"{norm}: no token constrains the weights")
     if norm == "nuclear":
         from checks.nuclear import solve_nuclear  # loads cvxpy: only here
 
-        return solve_nuclear(constraints)
+        return solve_nuclear(constraints, exact)
     try:
         if norm == "l1":
             return solve_l1(constraints, None, exact)

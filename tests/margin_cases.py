@@ -83,25 +83,40 @@ def problems(max_rows: int = 9, max_dim: int = 5) -> st.SearchStrategy[Constrain
     )
 
 
+def exact_pairs(problem: Constraints) -> list[tuple[list[Fraction], list[Fraction]]]:
+    """(difference of tokens, query) of every constraint as rationals, rounding put back."""
+    return [
+        (
+            [Fraction(x) + Fraction(e) for x, e in zip(*pair, strict=True)],
+            [Fraction(x) for x in query],
+        )
+        for *pair, query in zip(
+            problem.delta.tolist(), problem.low.tolist(), problem.query.tolist(), strict=True
+        )
+    ]
+
+
 def exact_margins(problem: Constraints, weights: Array) -> list[Fraction]:
-    """The margins of the float64 data as rationals, by a route that shares nothing with checks:
-    diagonal margins from the rounded rows, full ones from delta and query."""
+    """The margins of tokens and queries as rationals, by a route that shares nothing with
+    checks."""
+    zero = Fraction(0)
     if weights.ndim == 1:
+        beta = [Fraction(x) for x in weights.tolist()]
         return [
-            sum((Fraction(a) * Fraction(b) for a, b in zip(row, weights, strict=True)), Fraction(0))
-            for row in (problem.delta * problem.query).tolist()
+            sum((a * b * z for a, b, z in zip(left, beta, right, strict=True)), zero)
+            for left, right in exact_pairs(problem)
         ]
     table = [[Fraction(x) for x in row] for row in weights.tolist()]
     return [
         sum(
             (
-                Fraction(a) * entry * Fraction(b)
+                a * entry * b
                 for a, row in zip(left, table, strict=True)
                 for b, entry in zip(right, row, strict=True)
             ),
-            Fraction(0),
+            zero,
         )
-        for left, right in zip(problem.delta.tolist(), problem.query.tolist(), strict=True)
+        for left, right in exact_pairs(problem)
     ]
 
 
@@ -129,14 +144,9 @@ def assert_farkas(problem: Constraints, y: tuple[int, ...] | None, full: bool) -
     assert y is not None
     assert min(y) >= 0
     assert any(y)
+    pairs = exact_pairs(problem)
     dim = problem.delta.shape[1]
-    if full:
-        left = [[Fraction(x) for x in row] for row in problem.delta.tolist()]
-        right = [[Fraction(x) for x in row] for row in problem.query.tolist()]
-        for a, b in itertools.product(range(dim), range(dim)):
-            assert sum(w * u[a] * v[b] for w, u, v in zip(y, left, right, strict=True)) == 0
-        return
-    for j in range(dim):
-        assert (
-            sum(w * Fraction(x) for w, x in zip(y, problem.rows[:, j].tolist(), strict=True)) == 0
-        )
+    entries = itertools.product(range(dim), range(dim)) if full else ((j, j) for j in range(dim))
+    for a, b in entries:
+        total = sum(w * left[a] * right[b] for w, (left, right) in zip(y, pairs, strict=True))
+        assert total == 0

@@ -23,7 +23,14 @@ from checks.rounding import (
     operator_above,
 )
 from checks.svm import solve_svm
-from tests.margin_cases import constraints, definite, exact_margins, problems, separable_full
+from tests.margin_cases import (
+    constraints,
+    definite,
+    exact_margins,
+    exact_pairs,
+    problems,
+    separable_full,
+)
 
 NORMS: tuple[Norm, ...] = ("l1", "l2", "frobenius", "nuclear")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -60,18 +67,11 @@ def test_gradient_errors_are_bounded(problem: Constraints, seed: int, full: bool
     lam = np.abs(rng.normal(size=len(problem)))
     value, error = gradient(problem, lam, full)
     terms = [Fraction(x) for x in lam.tolist()]
-    if full:
-        left = [[Fraction(x) for x in row] for row in problem.delta.tolist()]
-        right = [[Fraction(x) for x in row] for row in problem.query.tolist()]
-        for a, b in np.ndindex(*value.shape):
-            truth = sum(
-                (t * u[a] * v[b] for t, u, v in zip(terms, left, right, strict=True)), Fraction(0)
-            )
-            assert abs(Fraction(float(value[a, b])) - truth) <= Fraction(float(error[a, b]))
-        return
-    for j, column in enumerate(problem.rows.T.tolist()):
-        truth = sum((t * Fraction(x) for t, x in zip(terms, column, strict=True)), Fraction(0))
-        assert abs(Fraction(float(value[j])) - truth) <= Fraction(float(error[j]))
+    pairs = exact_pairs(problem)
+    for at in np.ndindex(*value.shape):
+        a, b = at if full else at * 2
+        truth = sum(t * left[a] * right[b] for t, (left, right) in zip(terms, pairs, strict=True))
+        assert abs(Fraction(float(value[at])) - truth) <= Fraction(float(error[at]))
 
 
 def stretched(seed: int, size: int, spread: int) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from scipy.optimize import linprog
 from checks.basis import L1Basis, halves_of, prove_farkas, prove_l1
 from checks.problems import Constraints
 from checks.svm import NotSeparable, OracleFailure, solve_signed_l1, solve_svm
-from tests.margin_cases import build, constraints
+from tests.margin_cases import build, constraints, exact_pairs
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -80,7 +79,7 @@ def test_a_shared_optimum_is_disproved_and_a_lone_one_proved() -> None:
 def test_uniqueness_at_degenerate_vertices(
     rows: list[list[float]], basis: L1Basis, unique: str
 ) -> None:
-    assert prove_l1(np.array(rows), halves_of(2), basis).unique == unique
+    assert prove_l1(constraints(rows), halves_of(2), basis).unique == unique
 
 
 def test_only_kernels_of_one_sign_are_farkas_vectors() -> None:
@@ -121,8 +120,9 @@ def test_frozen_signs_agree_with_highs(
         assert model.status != 0
         ray = proof.separability.integers
         assert ray is not None
+        pairs = exact_pairs(problem)
         push = [
-            sum(y * Fraction(x) for y, x in zip(ray, problem.rows[:, j].tolist(), strict=True))
+            sum(y * left[j] * right[j] for y, (left, right) in zip(ray, pairs, strict=True))
             for j in range(3)
         ]
         if exact:  # else the proof is that of the free problem

@@ -94,35 +94,50 @@ def test_contradicting_constraints_are_refused() -> None:
         solve_svm(problem, "nuclear")
 
 
-@pytest.mark.parametrize("kind", ["nan", "zeros", "noise", "swapped", "raises"])
-def test_lying_proposals_never_give_a_wrong_interval(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    problem = separable_full(21, 3, 3, 3)
-    truth = solve_svm(problem, "nuclear")
-    honest = nuclear._propose
+def lying(kind: str, honest: nuclear.Proposal) -> nuclear.Proposal:
+    """The solver, failing in one way."""
 
-    def liar(reduced: nuclear._Reduced) -> tuple[Array, Array]:
-        weights, multipliers = honest(reduced)
+    def liar(reduced: nuclear._Reduced, witness: Array) -> tuple[Array, Array]:
+        weights, multipliers = honest(reduced, witness)
         if kind == "raises":
             raise OracleFailure("nuclear: planted")
         if kind == "swapped":
             return weights, multipliers[::-1].copy()
+        if kind == "negative":
+            return weights, -multipliers
         if kind == "noise":
             rng = np.random.default_rng(np.random.Philox(1))
             return weights + rng.normal(size=weights.shape), np.abs(rng.normal(size=6))
-        fill = np.nan if kind == "nan" else 0.0
+        fill = {"nan": np.nan, "infinite": np.inf, "zeros": 0.0}[kind]
         return np.full_like(weights, fill), np.full_like(multipliers, fill)
 
-    monkeypatch.setattr(nuclear, "_propose", liar)
+    return liar
+
+
+LIES = ("nan", "infinite", "zeros", "noise", "swapped", "negative", "raises")
+
+
+@pytest.mark.parametrize("kind", LIES)
+@pytest.mark.parametrize("who", ["first", "both"])
+def test_lying_proposals_never_give_a_wrong_interval(
+    kind: str, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lying solver is made good by the other; two never give more than a valid interval."""
+    problem = separable_full(21, 3, 3, 3)
+    truth = solve_svm(problem, "nuclear")
+    for name in list(nuclear.SOLVERS)[: 1 if who == "first" else 2]:
+        monkeypatch.setitem(nuclear.SOLVERS, name, lying(kind, nuclear.SOLVERS[name]))
     try:
         found = solve_svm(problem, "nuclear")
     except NotSeparable:
         pytest.fail("a separable problem was called non-separable")
     except OracleFailure:
+        assert who == "both"
         return
     assert found.lower <= truth.upper
     assert truth.lower <= found.upper
+    if who == "first":
+        assert found.status == "certified"
 
 
 def test_the_polish_is_what_makes_it_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +147,7 @@ def test_the_polish_is_what_makes_it_narrow(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(nuclear, "_ranks", lambda weights, push: [])
     monkeypatch.setattr(nuclear, "WIDEST", 1.0)
     raw = solve_svm(problem, "nuclear")
+    assert raw.status == "wide"
     assert raw.width > 10.0 * narrow.width
     assert raw.lower <= narrow.upper
     assert narrow.lower <= raw.upper

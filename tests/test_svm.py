@@ -191,11 +191,10 @@ def test_duplicates_and_slack_copies_change_nothing(seed: int, norm: Norm) -> No
 
 def test_large_problems_are_certified_without_integers() -> None:
     for norm in QUICK:
-        problem = separable_full(5, 12, 6, 16) if norm in FULL else build("duplicates", 5, 20, 16)
+        problem = separable_full(5, 12, 6, 16) if norm in FULL else build("duplicates", 5, 20, 40)
         found = solve_svm(problem, norm)
         assert found.proof == "rigorous"
-        # rounding bounds: some 60 terms a margin, conditioning of a Gaussian problem
-        assert found.width <= 1e-11
+        assert (found.status, found.width <= solutions.NARROW) == ("certified", True)
 
 
 @pytest.mark.parametrize("norm", QUICK)
@@ -243,9 +242,9 @@ def test_a_lying_simplex_is_caught(kind: str, exact: bool, monkeypatch: pytest.M
     truth = solve_svm(problem, "l1", exact=True)
     honest = polyhedral.l1_tableau
 
-    def liar(rows: Array, halves: list[tuple[int, int]], exact: bool = False) -> Vertex:
-        vertex = honest(rows, halves, exact)
-        return vertex if exact else lying_vertex(kind, vertex)
+    def liar(rows: Any, halves: list[tuple[int, int]], shift: int = 0) -> Vertex:
+        vertex = honest(rows, halves, shift)
+        return vertex if isinstance(rows, list) else lying_vertex(kind, vertex)
 
     monkeypatch.setattr(polyhedral, "l1_tableau", liar)
     if exact:
@@ -286,7 +285,7 @@ def test_a_failing_nnls_never_gives_a_wrong_answer(
 
 
 def test_wrong_bases_and_supports_are_no_proof() -> None:
-    rows = np.array([[2.0, 1.0], [1.0, 3.0]])
+    problem = constraints([[2.0, 1.0], [1.0, 3.0]])
     halves = halves_of(2)
     proposals = [
         L1Basis((0,), ((0, 1),)),  # leaves the other margin at 1/2
@@ -297,10 +296,10 @@ def test_wrong_bases_and_supports_are_no_proof() -> None:
     ]
     for basis in proposals:
         with pytest.raises(ExactFailure):
-            prove_l1(rows, halves, basis)
+            prove_l1(problem, halves, basis)
     # margins and signs are right and the push is feasible, but the multipliers are (3, -1)
     with pytest.raises(ExactFailure):
-        prove_l1(np.array([[1.0, 0.0], [2.0, -1.0]]), halves, L1Basis((0, 1), ((0, 1), (1, 1))))
+        prove_l1(constraints([[1.0, 0.0], [2.0, -1.0]]), halves, L1Basis((0, 1), ((0, 1), (1, 1))))
     for support in ([0], [1], []):
         problem = constraints([[2.0, 1.0], [-1.0, 3.0]])
         with pytest.raises(ExactFailure):
