@@ -12,7 +12,6 @@ believed as little: its answer is a proposal, certified like any other.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from checks.certificates import OracleFailure
 from checks.problems import Array
@@ -93,10 +92,8 @@ def _schur(left: Array, right: Array, x_matrix: Array, inverse: Array) -> Array:
 
 
 def _reach(root: Array, direction: Array) -> float:
-    """Largest step along ``direction`` that keeps root root^T + step * direction positive."""
-    half = solve_triangular(root, direction, lower=True)
-    scaled = solve_triangular(root, half.T, lower=True)
-    lowest = float(np.linalg.eigvalsh(0.5 * (scaled + scaled.T))[0])
+    """Largest step along ``direction`` that keeps the matrix (root^T root)^-1 positive."""
+    lowest = float(np.linalg.eigvalsh(root @ direction @ root.T)[0])
     return -1.0 / lowest if lowest < 0.0 else np.inf
 
 
@@ -110,11 +107,9 @@ def _step(
 ) -> tuple[Array, Array, Array]:
     """One predictor and one corrector step."""
     slack = _slack(left, right, y)
-    root, own = np.linalg.cholesky(slack), np.linalg.cholesky(x_matrix)
-    lower = solve_triangular(root, np.eye(len(slack)), lower=True)
-    inverse = lower.T @ lower
+    root, own = (np.linalg.inv(np.linalg.cholesky(part)) for part in (slack, x_matrix))
+    inverse = root.T @ root
     schur = _schur(left, right, x_matrix, inverse) + np.diag(x / y)
-    factor = np.linalg.cholesky(0.5 * (schur + schur.T))
     pushed = _apply(left, right, inverse)
 
     def direction(centre: float, drift: Array, twist: Array) -> tuple[Array, Array, Array, Array]:
@@ -123,7 +118,7 @@ def _step(
         extra = 0.5 * (extra + extra.T)
         # A(dX) - dx = 1 + x - A(X), where the feasible pair has 0 but for rounding.
         rhs = 1.0 - centre * pushed + centre / y + _apply(left, right, extra) - twist / y
-        dy = solve_triangular(factor.T, solve_triangular(factor, rhs, lower=True))
+        dy = np.linalg.solve(schur, rhs)
         ds = _slack(left, right, dy) - np.eye(len(slack))
         dx_matrix = centre * inverse - x_matrix - extra
         turned = x_matrix @ ds @ inverse

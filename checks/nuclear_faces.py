@@ -45,9 +45,9 @@ SAFE = 1.0 + 2.0**-46
 
 def nuclear_uniqueness(constraints: Constraints, weights: Array, multipliers: Array) -> Uniqueness:
     """Is the optimum near ``weights`` (d, d) the only one?  multipliers (R,), of any scale."""
+    constraints, multipliers = _distinct(constraints, multipliers)
     d = constraints.delta.shape[1]
     sizes = np.linalg.norm(constraints.delta, axis=1) * np.linalg.norm(constraints.query, axis=1)
-    multipliers = np.maximum(multipliers, 0.0)
     if not ((sizes > 0.0).all() and multipliers.any()):
         return "undetermined"
     push, push_error = gradient(constraints, multipliers, full=True)
@@ -97,6 +97,21 @@ def nuclear_uniqueness(constraints: Constraints, weights: Array, multipliers: Ar
     rigid = smallest_below(faces, np.full_like(faces, doubt))
     error = math.sqrt(len(left)) * (2.5 * turn + eta) * SAFE
     return "proved" if 0.79 * rigid > error else "undetermined"
+
+
+def _distinct(constraints: Constraints, multipliers: Array) -> tuple[Constraints, Array]:
+    """The problem without repeated constraints, whose multipliers nothing determines."""
+    keys = np.hstack([constraints.delta, constraints.low, constraints.query])
+    _, at, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    fewer = Constraints(
+        constraints.delta[at],
+        constraints.query[at],
+        constraints.sample[at],
+        constraints.token[at],
+        constraints.kappa[at],
+        constraints.low[at],
+    )
+    return fewer, np.bincount(group, weights=np.maximum(multipliers, 0.0))
 
 
 def _margins_of_product(constraints: Constraints, p: Array, q: Array, sizes: Array) -> Array:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.certificates import OracleFailure
+from checks.basis import Uniqueness, halves_of
+from checks.certificates import OracleFailure, certify
 from checks.euclidean import solve_euclidean
 from checks.polyhedral import solve_l1
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm
 from checks.separability import NotSeparable, Separability, separability
-from checks.solutions import SvmSolution
+from checks.solutions import SvmSolution, from_interval, narrowed
 
 __all__ = [
     "FULL",
@@ -40,15 +41,10 @@ def solve_svm(constraints: Constraints, norm: Norm, exact: bool | None = None) -
     if len(constraints) == 0:
         raise OracleFailure(f"{norm}: no token constrains the weights")
     if norm == "nuclear":
-        from checks.nuclear import solve_nuclear  # loads cvxpy: only here
+        from checks.nuclear import solve_nuclear  # not needed by most claims: loaded late
 
         return solve_nuclear(constraints, exact)
-    try:
-        if norm == "l1":
-            return solve_l1(constraints, None, exact)
-        return solve_euclidean(constraints, norm, exact)
-    except OverflowError as failure:
-        raise OracleFailure(f"{norm}: the optimum is beyond the range of float64") from failure
+    return _solve(constraints, norm, None, exact)
 
 
 def solve_signed_l1(
@@ -65,7 +61,44 @@ def solve_signed_l1(
         raise ValueError("sign must be (d,) of +1, -1, 0 (free) or nan (dead)")
     if len(constraints) == 0:
         raise OracleFailure("l1: no token constrains the weights")
+    return _solve(constraints, "l1", sign, exact)
+
+
+def _solve(
+    constraints: Constraints, norm: Norm, sign: Array | None, exact: bool | None
+) -> SvmSolution:
+    """l1, l2 or Frobenius: our own solvers, and where they end without a proof, cvxpy's."""
     try:
-        return solve_l1(constraints, sign, exact)
+        if norm == "l1":
+            return solve_l1(constraints, sign, exact)
+        return solve_euclidean(constraints, norm, exact)
     except OverflowError as failure:
-        raise OracleFailure("l1: the optimum is beyond the range of float64") from failure
+        raise OracleFailure(f"{norm}: the optimum is beyond the range of float64") from failure
+    except NotSeparable:
+        raise
+    except OracleFailure:
+        if exact:
+            raise
+        second = _second(constraints, norm, sign)
+        if second is None:
+            raise
+        return second
+
+
+def _second(constraints: Constraints, norm: Norm, sign: Array | None) -> SvmSolution | None:
+    """What the answer of the model in cvxpy proves, if it proves anything."""
+    from checks.convex_models import cvxpy_answer  # loads cvxpy: only here
+
+    try:
+        weights, multipliers = cvxpy_answer(constraints, norm, sign)
+        if sign is not None:  # the solver keeps to its half-lines only nearly
+            weights = np.where(np.isnan(sign) | (sign * weights < 0.0), 0.0, weights)
+        halves = halves_of(len(weights), sign) if norm == "l1" else None
+        interval = certify(constraints, norm, weights, multipliers, halves)
+        interval = narrowed(constraints, norm, weights, multipliers, interval, halves)
+        unique: Uniqueness = "undetermined" if norm == "l1" else "proved"
+        return from_interval(
+            constraints, norm, weights, multipliers, interval, unique, "CLARABEL", sign
+        )
+    except OracleFailure:
+        return None

@@ -18,6 +18,8 @@ KINDS = (
     "row scales",
     "column scales",
     "duplicates",
+    "low rank",
+    "scaled",
 )
 """Families that broke solvers when they were compared (research/oracles.md)."""
 
@@ -49,7 +51,14 @@ def build(kind: str, seed: int, rows: int, dim: int) -> Constraints:
         return constraints(np.vstack([a, -a + gap * c, rng.normal(size=(rows, dim))[: rows // 4]]))
     if kind == "unsigned":
         return constraints(rng.normal(size=(rows, dim)), rng.normal(size=(rows, dim)))
+    if kind == "low rank":
+        inner = max(1, dim // 2)
+        return constraints(
+            _separable(rng.normal(size=(rows, inner)) @ rng.normal(size=(inner, dim)), rng)
+        )
     delta = _separable(rng.normal(size=(rows, dim)), rng)
+    if kind == "scaled":
+        return constraints(delta * 10.0 ** rng.integers(-8, 9))
     if kind == "row scales":
         return constraints(delta * 10.0 ** rng.integers(-8, 9, size=(rows, 1)))
     if kind == "column scales":
@@ -70,6 +79,44 @@ def separable_full(seed: int, samples: int, length: int, dim: int) -> Constraint
     sample = np.repeat(np.arange(samples), length - 1)
     token = np.tile(np.arange(1, length), samples)
     return Constraints(delta, query, sample, token, np.zeros(len(sample)))
+
+
+FULL_KINDS = ("gauss", "integer", "nearly infeasible", "scaled", "duplicates", "low rank", "single")
+"""Families of full problems; "single": deltas and queries are unit vectors of one frame, whose
+optima are often shared."""
+
+
+def build_full(kind: str, seed: int) -> Constraints:
+    """One problem of a family for matrix weights, of 1 to 4 samples, 2 to 4 tokens and d to 5."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    samples, length, dim = (int(rng.integers(low, high)) for low, high in ((1, 5), (2, 5), (1, 6)))
+    rows = samples * (length - 1)
+    query, delta = rng.normal(size=(samples, dim)), rng.normal(size=(rows, dim))
+    if kind == "low rank":
+        query = rng.normal(size=(samples, 1)) @ rng.normal(size=(1, dim))
+        delta = rng.normal(size=(rows, min(2, dim))) @ rng.normal(size=(min(2, dim), dim))
+    if kind == "single":
+        query, delta = (
+            np.eye(dim)[rng.integers(0, dim, samples)],
+            np.eye(dim)[rng.integers(0, dim, rows)],
+        )
+    if kind == "integer":  # either way
+        query = rng.integers(-2, 3, size=(samples, dim))
+        delta = rng.integers(-3, 4, size=(rows, dim))
+        return constraints(delta, np.repeat(query, length - 1, axis=0))
+    right = np.repeat(query, length - 1, axis=0)
+    side = np.sign(((delta @ rng.normal(size=(dim, dim))) * right).sum(axis=1))
+    delta = delta * np.where(side == 0.0, 1.0, side)[:, None]
+    if kind == "duplicates":
+        return constraints(np.vstack([delta, delta, 2.0 * delta]), np.tile(right, (3, 1)))
+    if kind == "nearly infeasible":  # either way, narrowly
+        gap = 10.0 ** -int(rng.integers(1, 13))
+        against = -delta[:1] + gap * rng.normal(size=(1, dim))
+        return constraints(np.vstack([delta, against]), np.vstack([right, right[:1]]))
+    if kind == "scaled":
+        scale = 10.0 ** rng.integers(-8, 9) * 10.0 ** rng.integers(-2, 3, size=(rows, 1))
+        return constraints(delta * scale, right)
+    return constraints(delta, right)
 
 
 def problems(max_rows: int = 9, max_dim: int = 5) -> st.SearchStrategy[Constraints]:

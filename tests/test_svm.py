@@ -252,8 +252,9 @@ def test_a_lying_simplex_is_caught(kind: str, exact: bool, monkeypatch: pytest.M
         assert (found.lower, found.upper) == (truth.lower, truth.upper)
         assert found.solver == "integer simplex"
         return
-    with pytest.raises(OracleFailure):
-        solve_svm(problem, "l1", exact=False)
+    found = solve_svm(problem, "l1", exact=False)
+    assert found.solver == "CLARABEL"  # the model in cvxpy, asked in its stead
+    assert max(found.lower, truth.lower) <= min(found.upper, truth.upper)
 
 
 @pytest.mark.parametrize("norm", ["l2", "frobenius"])
