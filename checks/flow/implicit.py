@@ -26,17 +26,20 @@ from checks.flow.geometries import Geometry
 SMALL = 1e-12
 """Weights up to this move no state: 1e-12 of a step is below the local error allowed."""
 _TINY = 1e-300
-_CONVERGED = 1e-9
-"""Largest relative Newton change left: far below the local error allowed (1e-4 a step)."""
+_LAST_CHANGE = 1e-5
+"""Largest relative change in the last Newton iteration: what it leaves is of its square (2e-8
+at most, seen, on nearly dependent margins), far below the local error allowed (3e-4 a step)."""
 _CALM, _LEAP = 1e-2, 1e-4
 """Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
 _FIRST_EPS = 1e-10
 """Entropy weight a solve starts at: p is warm, so most of the descent can be left out."""
 UNFELT = 1e-11
-"""A change of p that moves no margin by more than this, relative, is none: rounding of the
-margins, amplified by the condition of the active ones, moves p as much in a short step."""
-NEWTON_LIMIT = 40
-_SHRINK = 9.118819655545162e-4  # e^-7, the largest fall of a weight in one update
+"""Margins that balance to this, relative to their size, are balanced: p is what it may be.
+Their rounding, amplified by the condition of the active ones, moves p by more than that."""
+NEWTON_LIMIT = 14
+"""More go to active sets that keep changing, in steps that error control rejects anyway."""
+_DEEPEST = -7.0
+"""Largest fall of ln p in one update."""
 EPS_FLOOR = 1e-18
 """Entropy weight below which rounding of m^ (1e-16 relative) hides it: 700 eps = 7e-16."""
 
@@ -72,23 +75,27 @@ def implicit_step(
     eps = target.clamp_min(_FIRST_EPS)
     live = torch.arange(len(y), device=y.device)
     for _ in range(NEWTON_LIMIT):
-        delta, residual, noise = system.newton(p, eps)
+        update = system.newton(p, eps)
         small = p <= SMALL
-        ratio = delta / p.clamp_min(_TINY)
-        change = torch.where(small, 0.0, ratio.abs()).amax(-1)
-        # In a short step margins hardly answer to p: it is determined up to their rounding.
-        rest = torch.where(small, 0.0, delta.abs() - noise.unsqueeze(-1)) / p.clamp_min(_TINY)
-        settled = rest.amax(-1) < _CONVERGED
+        ratio = torch.where(small, 0.0, update.ratio)
+        change = ratio.abs().amax(-1)
+        # In a short step, and between nearly dependent constraints, margins hardly answer to
+        # p: it is determined up to their rounding.
+        felt = torch.where(small, 0.0, update.residual.abs()).amax(-1)
+        solved = felt < UNFELT * update.size
+        settled = (change < _LAST_CHANGE) | solved
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
-        fixed = torch.exp(torch.log(p.clamp_min(_TINY)) - residual / eps.unsqueeze(-1))
-        returning = system.mask & small & (fixed > SMALL)
-        p = torch.where(small, fixed.clamp(_TINY, 2 * SMALL), p * (1 + ratio).clamp(_SHRINK, 50.0))
+        returning = small & (update.fixed > SMALL)
+        # Where all is solved already, a further increment is noise, and not a small one.
+        factor = torch.where(solved.unsqueeze(-1), 0.0, _log_factor(ratio, update.entropic))
+        grown = p * torch.exp(factor)
+        p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), grown)
         p = torch.where(system.mask, p, 0.0)
         p = p / p.sum(-1, keepdim=True)
         done = (eps <= target) & settled & ~returning.any(-1)
-        factor = torch.where(change < _CALM, _LEAP, 0.1)
-        eps = torch.where(change < 0.5, torch.maximum(eps * factor, target), eps)
+        fall = torch.where(change < _CALM, _LEAP, 0.1)
+        eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, target), eps)
         leaving = done | ~torch.isfinite(change)
         if leaving.any():
             final[live[leaving]] = p[leaving]
@@ -118,13 +125,12 @@ class _System:
             *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.mask)),
         )
 
-    def newton(self, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Newton increment of p, the residual F - mu (B, N) it was computed from, and the
-        increment (B,) that no margin would feel."""
+    def newton(self, p: Tensor, eps: Tensor) -> _Update:
+        """What Newton's method makes of p at entropy weight eps; nonsense where p is 0."""
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
         e = eps.unsqueeze(-1)
-        entropy = e * (torch.log(p.clamp_min(_TINY)) - self.kappa)
-        force = torch.where(self.mask, scaled + entropy, 0.0)
+        log_p = torch.log(p)
+        force = torch.where(self.mask, scaled + e * (log_p - self.kappa), 0.0)
         residual = torch.where(self.mask, force - (p * force).sum(-1, keepdim=True), 0.0)
         # Row r of diag(p) H + eps I, divided by p + eps, keeps the elimination balanced.
         weight = p / (p + e)
@@ -134,9 +140,40 @@ class _System:
         solution, _ = torch.linalg.solve_ex(matrix, right, check_errors=False)
         first, second = solution.unbind(-1)
         shift = (1 - p.sum(-1) - first.sum(-1)) / second.sum(-1)
-        stiffness = hessian.diagonal(dim1=-2, dim2=-1).abs().amax(-1).clamp_min(_TINY)
-        noise = UNFELT * scaled.abs().amax(-1) / stiffness
-        return first + second * shift.unsqueeze(-1), residual, noise
+        stiffness = p * hessian.diagonal(dim1=-2, dim2=-1).abs()
+        return _Update(
+            ratio=(first + second * shift.unsqueeze(-1)) / p,
+            fixed=torch.exp(log_p - residual / e),
+            entropic=e / (e + stiffness),
+            residual=residual,
+            size=scaled.abs().amax(-1),
+        )
+
+
+@dataclass(frozen=True)
+class _Update:
+    """One Newton iteration, (B, N) each.  ratio: relative increment of p.  fixed: where p
+    balances its margin by entropy alone.  entropic: share of the entropy in the slope of its
+    own equation.  residual: F - mu of that equation; size (B,): of the margins in it."""
+
+    ratio: Tensor
+    fixed: Tensor
+    entropic: Tensor
+    residual: Tensor
+    size: Tensor
+
+
+def _log_factor(x: Tensor, t: Tensor) -> Tensor:
+    """ln g with t ln g + (1 - t)(g - 1) = x, nearly: by what factor g a weight changes.
+
+    x: its relative Newton increment; t: ``_Update.entropic``.  This is Newton's method in the
+    variable eps ln p + H_rr p (derived): a weight by itself finds its root in one iteration
+    from whatever size; in p itself an entering one crawls up by factors.  t s + (1-t)(e^s-1) - x
+    is convex and rising in s = ln g: one scalar step from a bound above, exact to x^3 at 0.
+    """
+    s = torch.minimum(x, torch.log1p(x.clamp_min(0.0) / (1 - t).clamp_min(_TINY)))
+    grown = (1 - t) * torch.exp(s)
+    return (s - (t * s + grown - (1 - t) - x) / (t + grown)).clamp_min(_DEEPEST)
 
 
 @dataclass(frozen=True)
