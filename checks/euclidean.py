@@ -6,18 +6,27 @@ rationals decides what floats could not, large problems are certified by weak du
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from scipy.linalg import lstsq
 
 from checks.active_set import MAX_ROWS, decide
 from checks.basis import prove_l2
-from checks.certificates import Interval, OracleFailure, certify, upper_bound
+from checks.certificates import Interval, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
-from checks.rounding import FULL, Norm, gradient, margins
+from checks.rounding import FULL, Norm, gradient
 from checks.separability import NotSeparable, farkas_answer, least_distance, refuse, span_rows
-from checks.solutions import SvmSolution, exact_by_default, from_interval, from_proof, narrowed
+from checks.solutions import (
+    NARROW,
+    SvmSolution,
+    exact_by_default,
+    from_interval,
+    from_proof,
+    narrowed,
+)
 
 
 def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) -> SvmSolution:
@@ -39,11 +48,14 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
     best: tuple[Interval, Array, Array] | None = None
     for multipliers in _polished_l2(constraints, guess, full):
         primal, _ = gradient(constraints, multipliers, full)
-        if upper_bound(constraints, norm, primal) == float("inf"):
+        try:
+            interval = certify(constraints, norm, primal, multipliers)
+        except OracleFailure:
             continue
-        interval = certify(constraints, norm, primal, multipliers)
         if best is None or interval.width < best[0].width:
             best = (interval, primal, multipliers)
+        if interval.width <= NARROW:
+            break
     if best is None:
         refuse(constraints, norm)
     interval, primal, multipliers = best
@@ -62,26 +74,48 @@ def _decided_l2(constraints: Constraints, norm: Norm) -> SvmSolution:
     return from_proof(constraints, norm, found, "integer active set", None)
 
 
-def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> list[Array]:
-    """Candidate multipliers (R,): the guess, and its support re-solved by active-set steps."""
-    found = [guess]
+def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> Iterator[Array]:
+    """Candidate multipliers (R,), the quickest first: the support re-solved, then the guess."""
+    for solve in (np.linalg.solve, _least_squares):
+        try:
+            found = _resolved(constraints, guess, full, solve)
+        except np.linalg.LinAlgError:
+            continue
+        if found is not None:
+            yield found
+    yield guess
+
+
+def _least_squares(gram: Array, rhs: Array) -> Array:
+    """For singular systems (duplicates); gelsy never fails to converge."""
+    return np.asarray(lstsq(gram, rhs, lapack_driver="gelsy")[0])
+
+
+def _resolved(
+    constraints: Constraints, guess: Array, full: bool, solve: Callable[[Array, Array], Array]
+) -> Array | None:
+    """Active-set steps from the guess's support: multipliers (R,) > 0 that make its margins 1."""
     support = np.flatnonzero(guess > 0.0)
-    for _ in range(len(constraints)):
-        if len(support) == 0:
-            break
-        multipliers = np.zeros(len(constraints))
+    while len(support):
         gram = _gram_block(constraints, support, full)
-        # The system may be singular (duplicates): least squares; gelsy never fails to converge.
-        multipliers[support] = lstsq(gram, np.ones(len(support)), lapack_driver="gelsy")[0]
-        primal, _ = gradient(constraints, multipliers, full)
-        missing = 1.0 - margins(constraints, primal)[0]
-        correction = lstsq(gram, missing[support], lapack_driver="gelsy")[0]
-        multipliers[support] += correction
-        if (multipliers[support] > 0.0).all():
-            found.append(multipliers)
-            break
-        support = support[multipliers[support] > 0.0]
-    return found
+        found = solve(gram, np.ones(len(support)))
+        found += solve(gram, 1.0 - _own_margins(constraints, support, found, full))
+        kept = found > 0.0
+        if kept.all():
+            multipliers = np.zeros(len(constraints))
+            multipliers[support] = found
+            return multipliers
+        support = support[kept]
+    return None
+
+
+def _own_margins(constraints: Constraints, support: Array, weights: Array, full: bool) -> Array:
+    """(k,) margins of the support at W = G(weights): not by the Gram matrix, which rounds more."""
+    if not full:
+        rows = constraints.rows[support]
+        return np.asarray(rows @ (rows.T @ weights))
+    left, right = constraints.delta[support], constraints.query[support]
+    return np.asarray(((left @ (left.T @ (weights[:, None] * right))) * right).sum(axis=1))
 
 
 def _gram_block(constraints: Constraints, support: Array, full: bool) -> Array:

@@ -28,9 +28,10 @@ TINY = float(np.finfo(np.float64).tiny)
 
 
 def gamma(terms: int) -> float:
-    """2 gamma_k for k = terms + 4: the factor 2 and the 4 pay for the roundings made while
-    the bound itself is evaluated (|a|.|b| is computed too, and added)."""
-    k = 2.0 * (terms + 4)
+    """gamma_k for k = terms + 4: the 4 pay for the roundings made while the bound itself is
+    evaluated (|a|.|b| is computed too, and added: a factor 1 + gamma_terms and two units more,
+    less than 4/terms as long as terms < 2^25)."""
+    k = terms + 4.0
     return k * UNIT / (1.0 - k * UNIT)
 
 

@@ -44,10 +44,12 @@ class Vertex:
     ray: Array | None
 
 
-def _leaving(tableau: Array, c: int, basic: list[int], zero: float, bland: bool) -> int | None:
+def _leaving(tableau: Array, c: int, basic: list[int], bland: bool) -> int | None:
     """Row of the smallest ratio rhs/entry over positive entries; ties by index or pivot."""
+    if tableau.dtype != object:
+        return _leaving_in_floats(tableau[:-1, c], tableau[:-1, -1], basic, bland)
     best: int | None = None
-    for i in np.flatnonzero(tableau[:-1, c] > zero):
+    for i in np.flatnonzero(tableau[:-1, c] > 0):
         if best is None:
             best = int(i)
             continue
@@ -60,17 +62,28 @@ def _leaving(tableau: Array, c: int, basic: list[int], zero: float, bland: bool)
     return best
 
 
-def _pivot(tableau: Array, r: int, c: int, den: int | float, exact: bool) -> int | float:
-    """One condensed pivot in place; returns the new common denominator."""
+def _leaving_in_floats(column: Array, rhs: Array, basic: list[int], bland: bool) -> int | None:
+    rows = np.flatnonzero(column > FLOAT_ZERO)
+    if len(rows) == 0:
+        return None
+    ratios = rhs[rows] / column[rows]
+    tied = rows[ratios == ratios.min()]
+    if bland:
+        return int(min(tied, key=lambda i: basic[i]))
+    return int(tied[column[tied].argmax()])
+
+
+def _pivot(tableau: Array, r: int, c: int, den: int | float, room: Array) -> int | float:
+    """One condensed pivot in place; returns the new common denominator.  room: scratch space."""
     pivot = tableau[r, c]
     row, column = tableau[r].copy(), tableau[:, c].copy()
-    if exact:
+    if tableau.dtype == object:
         tableau[:] = (tableau * pivot - np.multiply.outer(column, row)) // den
         tableau[r], tableau[:, c] = row, -column
         tableau[r, c] = den
         return int(pivot)
     row /= pivot
-    tableau -= np.multiply.outer(column, row)
+    tableau -= np.multiply.outer(column, row, out=room)
     tableau[r], tableau[:, c] = row, -column / pivot
     tableau[r, c] = 1.0 / pivot
     return 1.0
@@ -85,6 +98,7 @@ def maximise(objective: Array, matrix: Array, rhs: Array, max_pivots: int = 2000
     m, n = matrix.shape
     tableau = np.zeros((m + 1, n + 1), dtype=object if exact else np.float64)
     tableau[:m, :n], tableau[:m, n], tableau[m, :n] = matrix, rhs, -objective
+    room = np.empty_like(tableau)
     zero = 0 if exact else FLOAT_ZERO
     nonbasic, basic = list(range(n)), list(range(n, n + m))
     den: int | float = 1 if exact else 1.0
@@ -99,7 +113,7 @@ def maximise(objective: Array, matrix: Array, rhs: Array, max_pivots: int = 2000
             c = int(min(entering, key=lambda j: nonbasic[j]))
         else:
             c = int(entering[np.argmin(costs[entering])])
-        r = _leaving(tableau, c, basic, zero, bland)
+        r = _leaving(tableau, c, basic, bland)
         if r is None:
             ray = np.zeros(n, dtype=tableau.dtype)
             for i, variable in enumerate(basic):
@@ -108,6 +122,6 @@ def maximise(objective: Array, matrix: Array, rhs: Array, max_pivots: int = 2000
             if nonbasic[c] < n:
                 ray[nonbasic[c]] = den
             return Vertex("unbounded", basic, nonbasic, tableau[:m, n], costs, den, ray)
-        den = _pivot(tableau, r, c, den, exact)
+        den = _pivot(tableau, r, c, den, room)
         basic[r], nonbasic[c] = nonbasic[c], basic[r]
     return Vertex("stalled", basic, nonbasic, tableau[:m, n], tableau[m, :n], den, None)

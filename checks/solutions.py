@@ -82,9 +82,8 @@ class SvmSolution:
         return 1.0 / self.optimum
 
 
-def active_rows(constraints: Constraints, weights: Array) -> Array:
+def active_rows(computed: Array, error: Array) -> Array:
     """Margins within their rounding error of the least one (twice: the weights round too)."""
-    computed, error = margins(constraints, weights)
     return np.asarray(computed - computed.min() <= 2.0 * error + 2.0 * error[computed.argmin()])
 
 
@@ -104,7 +103,7 @@ def from_proof(
         upper=upper,
         proof="exact",
         unique=found.unique,
-        active=active_rows(constraints, found.primal),
+        active=active_rows(*margins(constraints, found.primal)),
         solver=solver,
         status="optimal",
         sign=sign,
@@ -154,18 +153,19 @@ def from_interval(
     """Scale primal to margin 1 and multipliers to the optimum; refuse too wide an interval."""
     if not interval.width <= WIDEST:
         raise OracleFailure(f"{norm}: certified interval too wide ({interval.width:.1e})")
+    computed, error = margins(constraints, primal)
     kept = np.maximum(multipliers, 0.0)
     total = interval.upper if norm in ("l1", "nuclear") else interval.upper**2
     return SvmSolution(
         norm=norm,
-        solution=primal / float(margins(constraints, primal)[0].min()),
+        solution=primal / float(computed.min()),
         multipliers=kept * (total / kept.sum()),
         optimum=0.5 * (interval.lower + interval.upper),
         lower=interval.lower,
         upper=interval.upper,
         proof="rigorous",
         unique=unique,
-        active=active_rows(constraints, primal),
+        active=active_rows(computed, error),
         solver=solver,
         status=grade(interval),
         sign=sign,
