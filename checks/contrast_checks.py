@@ -61,6 +61,7 @@ def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> Ca
     own = judging.judge(separate, p.claimed, [_named(p.rival)], tolerance)
     other = judging.judge(combined, p.rival, [_named(p.claimed)], tolerance)
     margins, certificate = recorded(separate, p, own)
+    optima = (p.claimed.record, p.rival.record)
     for name, judged in (("separate", own), ("combined", other)):
         if judged.outcome is not Outcome.HELD:
             # The assumption that is unmet comes first in the reason, whichever run misses it.
@@ -70,7 +71,7 @@ def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> Ca
             return result(
                 p.case, judged.outcome, reason, margins,
                 informative=judged.outcome is Outcome.FALSIFIED,
-                measurements=judged.measurements, certificate=certificate,
+                measurements=judged.measurements, optima=optima, certificate=certificate,
             )  # fmt: skip
     measured = tuple(
         Measurement(f"{m.name}, {name}", m.value, m.tolerance, m.because)
@@ -80,7 +81,7 @@ def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> Ca
     missed = _misses(separate, p.rival) and _misses(combined, p.claimed)
     return result(
         p.case, Outcome.HELD, "", margins, informative=p.informative and missed,
-        measurements=measured, certificate=certificate,
+        measurements=measured, optima=optima, certificate=certificate,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,7 @@ def record(
         "regions": tally.regions,
         "tolerances": _tolerances(tally, need),
         "worst": _worst(tally, replay),
+        "optima": _optima(results),
         "histograms": _histograms(results),
         "curves": _curves(results),
         "derivation": [
@@ -124,6 +126,20 @@ def _worst(tally: Tally, replay: str | None) -> dict[str, Any] | None:
         "file": replay,
         "command": f"marginflow replay {replay}" if replay else "",
     }
+
+
+def _optima(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
+    """How the optima behind the judgements are known, one object a norm."""
+    known = [optimum for r in results for optimum in r.optima]
+    out = []
+    for norm in dict.fromkeys(optimum.norm for optimum in known):
+        of_norm = [optimum for optimum in known if optimum.norm == norm]
+        counted = {
+            part: dict(Counter(getattr(optimum, part) for optimum in of_norm).most_common())
+            for part in ("proof", "unique", "solver")
+        }
+        out.append({"norm": norm, **counted, "widest": max(o.width for o in of_norm)})
+    return out
 
 
 def _histograms(results: Sequence[CaseResult]) -> list[dict[str, Any]]:

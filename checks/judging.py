@@ -17,7 +17,7 @@ from checks import audit, rivals, svm
 from checks.certificates import OracleFailure, certify
 from checks.flow.orbit import Status
 from checks.frames import Alignment
-from checks.outcomes import Measurement, Outcome
+from checks.outcomes import Measurement, Optimum, Outcome
 from checks.problems import Array, AttentionProblem, Constraints, Start, constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
@@ -55,6 +55,8 @@ class Judged:
     lower: float = np.nan
     upper: float = np.nan
     """min margin/claimed norm from below, N°(G(p)) from above: from raw tokens."""
+    optima: tuple[Optimum, ...] = ()
+    """Those it was judged by, where the caller does not know them."""
 
 
 def dual_triples(problem: AttentionProblem, p: Array) -> list[tuple[int, int, float]]:

@@ -140,6 +140,7 @@ def _judged(prepared: Prepared, run: Run, context: Context, judge: Judge) -> Cas
         informative=judged.outcome is not Outcome.VACUOUS and prepared.informative,
         measurements=judged.measurements,
         curves=gap_curves(run, prepared.claimed),
+        optima=(prepared.claimed.record, prepared.rival.record),
         certificate=certificate,
     )
 

@@ -65,6 +65,21 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Optimum:
+    """How one optimum that a case was judged by is known."""
+
+    norm: str
+    proof: str
+    """"exact" (decided in rationals) or "rigorous" (an interval with its rounding inside)."""
+    unique: str
+    """"proved", "disproved" or "undetermined", of the optimal weights."""
+    width: float
+    """Relative width of the certified interval."""
+    solver: str
+    """What proposed it; nothing is believed of that."""
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """How one case came out under one claim."""
 
@@ -86,6 +101,8 @@ class CaseResult:
     """Labels of the regions of the input space this case lies in (``must_see``)."""
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Curve name -> at most 64 points (x, y)."""
+    optima: tuple[Optimum, ...] = ()
+    """The certified optima behind the judgement, the claimed one first."""
     certificate: dict[str, Any] | None = None
     """What ``audit`` re-verifies from raw tokens: norm, selected, primal, dual, gap."""
 

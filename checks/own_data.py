@@ -151,8 +151,25 @@ def _svm(subject: _Subject) -> dict[str, Any] | None:
         "upper": s.upper,
         "proof": s.proof,
         "unique": s.unique,
+        "width": s.width,
+        "status": s.status,
+        "solver": s.solver,
+        "exact": _exact(s),
         "solution": s.solution.tolist(),
     }
+
+
+LONGEST = 2000
+"""Digits of a numerator or denominator beyond which an exact value is left out: a page long."""
+
+
+def _exact(solution: SvmSolution) -> dict[str, str] | None:
+    """The optimum (l1), or its square, as a fraction in decimal digits; None where not known."""
+    value = solution.value
+    # Ten bits make three digits and a little.
+    if value is None or max(value.numerator, value.denominator).bit_length() > LONGEST // 3 * 10:
+        return None
+    return {"of": "optimum" if solution.norm == "l1" else "square", "value": str(value)}
 
 
 def _outcome(words: list[str]) -> str:
@@ -280,10 +297,12 @@ def summary(result: dict[str, Any]) -> str:
         f"  {p['separability']}; optimal tokens {'' if p['optimal_unique'] else 'NOT '}unique",
     ]
     if s is not None:
-        lines.append(
+        lines += [
             f"  {s['norm']} SVM: smallest norm at margin 1 is {s['optimum']:.12g}, in "
-            f"[{s['lower']:.17g}, {s['upper']:.17g}] ({s['proof']}); solution unique: {s['unique']}"
-        )
+            f"[{s['lower']:.17g}, {s['upper']:.17g}]",
+            f"  proof: {s['proof']}, relative width {s['width']:.1e} ({s['status']}), proposed by "
+            f"{s['solver']}; solution unique: {s['unique']}",
+        ]
     for index, run in enumerate(result["runs"]):
         gap = "-" if run["margin_gap"] is None else f"{run['margin_gap']:.2e}"
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -121,7 +122,8 @@ def kkt_stationarity(cases: Sequence[Case], context: Context) -> list[CaseResult
             reason = "the run has no late orbit"
             out.append(result(case, Outcome.INCONCLUSIVE, reason, margins, informative=False))
         else:
-            out.append(_stationarity(case, late, solutions["l1"].lower, margins, context))
+            judged = _stationarity(case, late, solutions["l1"].lower, margins, context)
+            out.append(replace(judged, optima=(solutions["l1"].record,)))
     return out
 
 

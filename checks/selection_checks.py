@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from checks import judging, svm, tolerances
 from checks.cases import Case
@@ -52,7 +53,8 @@ def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseRe
         out.append(
             result(
                 case, judged.outcome, judged.reason, margins, informative=informative,
-                measurements=judged.measurements, regions=regions, certificate=certificate,
+                measurements=judged.measurements, regions=regions, optima=judged.optima,
+                certificate=certificate,
             )
         )  # fmt: skip
     return out
@@ -82,4 +84,4 @@ def judge_selected(run: Run, norm: Norm, context: Context) -> tuple[Judged, bool
         and judging.start_gap(run.problem, run.start, own, run.selected) >= judging.INFORMATIVE_GAP
         and judging.discriminates(constraints, own, rival)
     )
-    return judged, informative
+    return replace(judged, optima=(own.record, rival.record)), informative

@@ -12,6 +12,7 @@ import numpy as np
 from checks.basis import ExactOptimum, Uniqueness
 from checks.certificates import Half, Interval, OracleFailure
 from checks.exact import float_above, float_below, root_above, root_below
+from checks.outcomes import Optimum
 from checks.problems import Array, Constraints
 from checks.rational_bounds import certify_exactly
 from checks.rounding import FULL, Norm, margins
@@ -75,6 +76,11 @@ class SvmSolution:
     def width(self) -> float:
         """(upper - lower)/upper."""
         return (self.upper - self.lower) / self.upper
+
+    @property
+    def record(self) -> Optimum:
+        """How this optimum is known, for the evidence."""
+        return Optimum(self.norm, self.proof, self.unique, self.width, self.solver)
 
     @property
     def gamma(self) -> float:

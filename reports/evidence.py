@@ -140,6 +140,27 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Optima:
+    """How the optima of one norm are known: counts of proofs, uniqueness and solvers."""
+
+    norm: str
+    proof: dict[str, int]
+    unique: dict[str, int]
+    solver: dict[str, int]
+    widest: float | None
+
+    @classmethod
+    def of(cls, fields: Fields) -> Optima:
+        return cls(
+            fields.text("norm"),
+            fields.counts("proof"),
+            fields.counts("unique"),
+            fields.counts("solver"),
+            fields.number("widest"),
+        )
+
+
+@dataclass(frozen=True)
 class Step:
     words: str
     latex: str
@@ -171,6 +192,7 @@ class Evidence:
     must_see: dict[str, int] = field(default_factory=dict)
     tolerances: tuple[ToleranceUsed, ...] = ()
     worst: Worst | None = None
+    optima: tuple[Optima, ...] = ()
     histograms: tuple[Histogram, ...] = ()
     curves: tuple[Curve, ...] = ()
     derivation: tuple[Step, ...] = ()
@@ -206,6 +228,7 @@ class Evidence:
             must_see=fields.counts("must_see"),
             tolerances=fields.each("tolerances", ToleranceUsed.of),
             worst=None if worst is None else Worst.of(worst),
+            optima=fields.each("optima", Optima.of),
             histograms=fields.each("histograms", Histogram.of),
             curves=fields.each("curves", Curve.of),
             derivation=fields.each("derivation", lambda f: Step(f.text("words"), f.text("latex"))),

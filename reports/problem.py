@@ -88,8 +88,8 @@ def _problem(fields: Fields) -> dict[str, Any]:
 
 def _svm(fields: Fields) -> dict[str, Any]:
     return {
-        **{name: fields.text(name) for name in ("norm", "proof", "unique")},
-        **{name: fields.number(name) for name in ("optimum", "lower", "upper")},
+        **{name: fields.text(name) for name in ("norm", "proof", "unique", "status", "solver")},
+        **{name: fields.number(name) for name in ("optimum", "lower", "upper", "width")},
         "solution": _words(fields.data.get("solution")),
     }
 

@@ -228,6 +228,16 @@ def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
                 "at_half": "inconclusive", "at_double": "held",
             },
         ],
+        "optima": [
+            {
+                "norm": "l1", "proof": {"exact": 165}, "unique": {"proved": 161, "disproved": 4},
+                "solver": {"simplex": 163, "integer simplex": 2}, "widest": 2.2e-16,
+            },
+            {
+                "norm": "l2", "proof": {"exact": 164, "rigorous": 1}, "unique": {"proved": 165},
+                "solver": {"nnls": 165}, "widest": 4.0e-14,
+            },
+        ],
         "worst": {
             "name": "margin gap", "value": 5.9e-8, "tolerance": 1.9e-7, "ratio": verdict.worst,
             "because": "The certificate's lower end lies this far below the solver's optimum.",
@@ -357,6 +367,8 @@ def problem_result() -> dict[str, Any]:
         "svm": {
             "norm": "l1", "optimum": 2.9182, "lower": 2.9181999, "upper": 2.9182001,
             "proof": "exact", "unique": "proved", "solution": [0.7, -1.5, 0.7],
+            "width": 1.5e-16, "status": "optimal", "solver": "simplex",
+            "exact": {"of": "optimum", "value": "14591/5000"},
         },
         "runs": [run, stuck],
         "curves": _sampled("x", replace(verdict_of(CLAIMS[6])))["curves"],

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,7 @@ def checked(case: Case, folder: Path, *options: object) -> tuple[int, dict[str, 
 _TOP = {"schema", "file", "model", "problem", "svm", "runs", "outcome"}
 _PROBLEM = {"samples", "tokens", "dim", "constraints", "separability", "optimal_unique"}
 _SVM = {"norm", "optimum", "lower", "upper", "proof", "unique", "solution"}
+_SVM |= {"width", "status", "solver", "exact"}  # how the optimum was proven
 _RUN = {
     "outcome", "reason", "reached_infimum", "selected_tokens", "margin_gap",
     "selected_margin_gap", "selected_outcome", "dual_gap", "direction", "log_norm", "log_time",
@@ -263,6 +265,8 @@ def test_a_separating_start_holds_and_the_json_says_all(tmp_path: Path) -> None:
     svm = said["svm"]
     assert svm["norm"] == "l1"
     assert svm["lower"] <= svm["optimum"] <= svm["upper"]
+    assert (svm["proof"], svm["status"], svm["exact"]["of"]) == ("exact", "optimal", "optimum")
+    assert svm["lower"] <= Fraction(svm["exact"]["value"]) <= svm["upper"]
     (run,) = said["runs"]
     assert set(run) >= _RUN
     assert run["reached_infimum"] is True

@@ -81,6 +81,11 @@ def test_a_whole_unit(tmp_path: Path) -> None:
     evidence = json.loads((tmp_path / "evidence" / "data.digits.json").read_text())
     assert evidence["counts"]["held"] == data_checks.STARTS
     assert evidence["curves"], "the report has something to draw"
+    known = {each["norm"]: each for each in evidence["optima"]}
+    assert list(known) == ["l1", "l2"], "the claimed optimum first"
+    assert known["l1"]["proof"] == known["l2"]["proof"] == {"exact": data_checks.STARTS}
+    assert known["l2"]["unique"] == {"proved": data_checks.STARTS}
+    assert max(each["widest"] for each in known.values()) <= 2.0**-51  # two ulps
 
 
 def test_the_wrong_norm_is_falsified_on_real_data() -> None:

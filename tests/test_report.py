@@ -133,6 +133,8 @@ def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
         "inconclusive (moves)",
         "Planted violators found vacuous: 12 of 12",
         "Margins are compared, not minimisers",
+        "simplex: 163, integer simplex: 2",
+        "proved: 161, disproved: 4",
         "Late steps need watching",
         "20240313",
         "torch 2.13.0",
@@ -410,8 +412,8 @@ def test_hostile_strings_stay_text(tmp_path: Path) -> None:
         record["citation"] = {"source": HOSTILE, "text": f"${HOSTILE}$"}
         record["reasons"], record["must_see"] = {HOSTILE: 2}, {HOSTILE: 0}
         record["derivation"] = [{"words": HOSTILE, "latex": HOSTILE}]
-        for part in ("histograms", "assumptions", "tolerances", "curves"):
-            for item in record[part]:
+        for part in ("histograms", "assumptions", "tolerances", "curves", "optima"):
+            for item in record.get(part, []):
                 item.update({k: HOSTILE for k, v in item.items() if isinstance(v, str)})
         for curve in record["curves"]:
             for series in curve["series"]:
@@ -514,7 +516,8 @@ def test_problem_page(tmp_path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert page.unbalanced == outside_references(source) == []
-    for words in ("my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰"):
+    said = ("my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰", "by simplex")
+    for words in said:
         assert words in page.text
     assert len(page.with_class("plot")) == 2
 
