@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.basis import L1Basis, halves_of, l1_proposal, l1_tableau, prove_l1
+from checks.basis import L1Basis, Uniqueness, halves_of, l1_proposal, l1_tableau, prove_l1
 from checks.certificates import Half, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
+from checks.rounding import TINY, gamma, gradient, margins
 from checks.separability import NotSeparable, farkas_answer, refuse
 from checks.solutions import (
     DECIDE_ENTRIES,
@@ -66,29 +67,75 @@ def _decided_l1(constraints: Constraints, halves: list[Half], sign: Array | None
     return from_proof(constraints, "l1", proved, "integer simplex", sign)
 
 
-def _refined(square: Array, rhs: Array) -> Array:
-    """Solve a square system in float64 with one step of iterative refinement."""
-    x = np.linalg.solve(square, rhs)
-    return np.asarray(x + np.linalg.solve(square, rhs - square @ x))
-
-
 def _polished_l1(
     constraints: Constraints, basis: L1Basis, halves: list[Half], sign: Array | None
 ) -> SvmSolution:
-    """Re-solve the basis in float64 and certify by weak duality (large problems)."""
+    """Re-solve the basis in float64, refined once, and certify by weak duality."""
+    if not len(basis.rows) == len(basis.support) > 0:
+        raise OracleFailure("l1: the proposal is not a basis")
     rows = constraints.rows
-    at, columns = list(basis.rows), [j for j, _ in basis.support]
-    signs = np.array([s for _, s in basis.support], dtype=np.float64)
+    at = np.array(basis.rows)
+    columns, signs = (np.array(part) for part in zip(*basis.support, strict=True))
+    square = rows[at[:, None], columns]
     try:
-        square = rows[np.ix_(at, columns)]
-        weights = np.zeros(rows.shape[1])
-        weights[columns] = np.maximum(signs * _refined(square, np.ones(len(at))), 0.0) * signs
-        multipliers = np.zeros(len(rows))
-        multipliers[at] = _refined(square.T, signs)
+        inverse = np.linalg.inv(square)
     except np.linalg.LinAlgError as failure:
         raise OracleFailure(f"l1: {failure}") from failure
+    beta, lam = inverse.sum(axis=1), signs @ inverse
+    beta += inverse @ (1.0 - square @ beta)
+    lam += (signs - lam @ square) @ inverse
+    weights, multipliers = np.zeros(rows.shape[1]), np.zeros(len(rows))
+    weights[columns] = np.maximum(signs * beta, 0.0) * signs
+    multipliers[at] = lam
     interval = certify(constraints, "l1", weights, multipliers, halves)
     interval = narrowed(constraints, "l1", weights, multipliers, interval, halves)
-    return from_interval(
-        constraints, "l1", weights, multipliers, interval, "undetermined", "simplex", sign
+    unique = _uniqueness(constraints, basis, inverse, weights, multipliers, halves)
+    return from_interval(constraints, "l1", weights, multipliers, interval, unique, "simplex", sign)
+
+
+def _uniqueness(
+    constraints: Constraints,
+    basis: L1Basis,
+    inverse: Array,
+    weights: Array,
+    multipliers: Array,
+    halves: list[Half],
+) -> Uniqueness:
+    """Is the vertex of the basis the only optimum?  Proved by rounding bounds, or left open.
+
+    A system A x = b with |I - C A| <= D < 1 has its solution within |C| |b - A x|/(1 - D) of any
+    x (maximum norms).  If beta then keeps its signs and the other margins exceed 1, lambda is
+    positive on the basis' rows and every other half-line has reduced cost > 0, the basis is
+    optimal, and all optima meet its rows and vanish off its support: there is one.
+    """
+    rows, at = np.abs(constraints.rows), np.array(basis.rows)
+    columns, signs = (np.array(part) for part in zip(*basis.support, strict=True))
+    square, size = constraints.rows[at[:, None], columns], np.abs(inverse)
+    # The products' rounding, and that of the data themselves.
+    defect = np.abs(inverse @ square - np.eye(len(at)))
+    defect += gamma(len(at) + 2) * (size @ np.abs(square)) + TINY * (1.0 + size.sum())
+    margin, margin_error = margins(constraints, weights)
+    push, push_error = gradient(constraints, multipliers, full=False)
+    beyond = (np.abs(margin - 1.0) + margin_error)[at].max() * size.sum(axis=1).max()
+    above = (np.abs(push[columns] - signs) + push_error[columns]).max() * size.sum(axis=0).max()
+    rest = 1.0 - SAFE * max(defect.sum(axis=1).max(), defect.sum(axis=0).max())
+    if not rest > 0.0:
+        return "undetermined"
+    beyond, above = (SAFE * part / rest for part in (beyond, above))
+    slack = margin - margin_error - SAFE * beyond * rows.sum(axis=1) - 1.0
+    slack[at] = 1.0  # these margins are 1, by the exact solution
+    pull = push_error + SAFE * above * rows.sum(axis=0)
+    signed = {half: 1.0 - half[1] * push[half[0]] - pull[half[0]] for half in halves}
+    for half in basis.support:
+        del signed[half]
+    strict = (
+        (signs * weights[columns]).min() > beyond
+        and multipliers[at].min() > above
+        and slack.min() > 0.0
+        and min(signed.values(), default=1.0) > 0.0
     )
+    return "proved" if strict else "undetermined"
+
+
+SAFE = 1.0 + 2.0**-40
+"""Pays for the roundings of norms and quotients, some (R + d + 10) 2**-53."""

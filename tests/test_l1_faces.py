@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from checks.basis import L1Basis, halves_of, prove_farkas, prove_l1
 from checks.problems import Constraints
 from checks.svm import NotSeparable, OracleFailure, solve_signed_l1, solve_svm
-from tests.margin_cases import build, constraints, exact_pairs
+from tests.margin_cases import build, constraints, exact_pairs, problems
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -86,6 +86,25 @@ def test_only_kernels_of_one_sign_are_farkas_vectors() -> None:
     assert prove_farkas(constraints([[1.0], [-2.0]]), [0, 1], full=False) == {0: 2, 1: 1}
     assert prove_farkas(constraints([[1.0], [2.0]]), [0, 1], full=False) is None
     assert prove_farkas(constraints([[1.0, 0.0], [0.0, 1.0]]), [0, 1], full=False) is None
+
+
+@settings(max_examples=150)
+@given(problems())
+def test_uniqueness_by_rounding_bounds_is_what_integers_say(problem: Constraints) -> None:
+    """Proved by floats only where it is true; and by floats for most Gaussian problems."""
+    try:
+        exact = solve_svm(problem, "l1", exact=True)
+        rounded = solve_svm(problem, "l1", exact=False)
+    except OracleFailure:
+        assume(False)
+        raise
+    assert rounded.unique in (exact.unique, "undetermined")
+    assert rounded.unique != "disproved"
+
+
+def test_floats_prove_most_gaussian_optima_unique() -> None:
+    found = [solve_svm(build("gauss", s, 9, 5), "l1", exact=False).unique for s in range(40)]
+    assert found.count("proved") >= 38
 
 
 # --- frozen signs ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks import nuclear
+from checks import nuclear, solutions
 from checks.problems import Array, Constraints
 from checks.rivals import eps_optimal_floor
 from checks.svm import NotSeparable, OracleFailure, solve_svm
@@ -164,3 +164,17 @@ def test_floor_of_the_nuclear_norm_near_the_frobenius_optimum() -> None:
     floor = eps_optimal_floor(problem, best, 1e-4, "frobenius")
     assert floor <= float(np.linalg.norm(best.solution)) * (1 + 2.0**-44)
     assert floor > euclid.upper
+
+
+def test_rationals_on_request_and_where_rounding_bounds_are_wide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """exact=True: inside the rounding bounds, and narrower; unasked where they exceed NARROW."""
+    problem = separable_full(24, 4, 4, 5)
+    rounded, rational = solve_svm(problem, "nuclear"), solve_svm(problem, "nuclear", exact=True)
+    assert rounded.lower <= rational.lower <= rational.upper <= rounded.upper
+    # what is left is Newton's own error and 2^-50 of the largest singular value
+    assert rational.width <= 1e-14
+    assert rational.width < 0.2 * rounded.width
+    monkeypatch.setattr(solutions, "NARROW", 0.5 * rounded.width)
+    assert solve_svm(problem, "nuclear").width == pytest.approx(rational.width, rel=1e-9)

@@ -231,11 +231,13 @@ def lying_vertex(kind: str, vertex: Vertex) -> Vertex:
         return replace(vertex, status="unbounded", ray=np.ones(3))
     if kind == "stalled":
         return replace(vertex, status="stalled")
+    if kind == "no basis":
+        return replace(vertex, basic=[], nonbasic=[])
     # a basis that is not optimal (or not even square): the last row and half-line
     return replace(vertex, basic=[0], nonbasic=vertex.nonbasic[-1:])
 
 
-@pytest.mark.parametrize("kind", ["unbounded", "stalled", "wrong basis"])
+@pytest.mark.parametrize("kind", ["unbounded", "stalled", "wrong basis", "no basis"])
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_lying_simplex_is_caught(kind: str, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = constraints([[2.0, 1.0, 0.0], [0.5, 3.0, 1.0], [-1.0, 1.0, 4.0]])
