@@ -8,7 +8,7 @@ from functools import cache
 from checks.aligned_problems import ALIGNED_PROBLEMS, check_aligned_shape
 from checks.factored_starts import ALIGNED_STARTS, FACTORED_STARTS, LOW_RANK
 from checks.mirrored_problems import check_mirrored_shape
-from checks.problem_families import PROBLEMS, WITNESSED, Shape, check_shape
+from checks.problem_families import PLAIN, PROBLEMS, WITNESSED, Shape, check_shape
 from checks.start_families import DIAGONAL_ONLY, NEEDS_WITNESS, STARTS
 
 MODELS = ("diagonal", "combined-diagonal", "combined", "factored")
@@ -92,7 +92,7 @@ def _exists(model: str, problem: str, start: str) -> bool:
         return model == "combined" and problem == "symmetrised" and start != "trapped"
     if start in NEEDS_WITNESS and problem not in WITNESSED:
         return False
-    if problem == "low-rank" or (problem == "contrary" and model == "combined"):
+    if problem == "low-rank" or (problem in ("contrary", *PLAIN) and model == "combined"):
         return False
     return start != "trapped" or problem == "trap"
 
@@ -119,7 +119,8 @@ def family(name: str) -> Family:
             f"{', '.join(MODELS)}; problem of {', '.join(PROBLEMS)}; start of {', '.join(STARTS)}"
             " (frozen, conflicting, degenerate: diagonal only; trapped: with trap only; "
             "separating, frozen, conflicting: not with nonseparable or unconstrained; "
-            "contrary: not with combined; low-rank: factored only; symmetrised: combined too); "
+            "contrary, prompt, classifier: not with combined; low-rank: factored only; "
+            "symmetrised: combined too); "
             f"factored {factored}"
         )
     return FAMILIES[name]

@@ -24,6 +24,8 @@ PROBLEMS = (
     "near-tied",
     "equal-scores",
     "one-sample",
+    "prompt",
+    "classifier",
     "contrary",
     "low-rank",
     "trap",
@@ -32,8 +34,13 @@ PROBLEMS = (
     "nonseparable",
     "unconstrained",
 )
-WITNESSED = PROBLEMS[:9]
+WITNESSED = PROBLEMS[:11]
 """The problem families that come with a separating direction."""
+PLAIN = ("prompt", "classifier")
+"""Those whose data coordinates of the queries are all 1, so that m_r = <delta_r, beta>.  prompt:
+only a vector is trained, attention logits are x^T beta (arXiv 2306.13596).  classifier: one
+sample with equal scores, delta_r = y_r x_r of a linear classifier with exponential loss."""
+ONE_SAMPLE = ("one-sample", "classifier")
 
 _STYLES = ("integer-data", "quarter-data", "gaussian-data", "scaled-data")
 _GRID = (1.0, 0.25, 2.0**-16, 2.0**-16)
@@ -65,8 +72,10 @@ def check_shape(kind: str, shape: Shape, full: bool) -> None:
     n, length, d = shape
     if n < 1 or length < 2 or d < 1:
         raise ValueError(f"shape {shape}: expected n >= 1, L >= 2, d >= 1")
-    if kind == "one-sample" and n != 1:
-        raise ValueError(f"shape {shape}: one-sample problems have n = 1")
+    if kind in ONE_SAMPLE and n != 1:
+        raise ValueError(f"shape {shape}: {kind} problems have n = 1")
+    if kind in PLAIN and full:
+        raise ValueError(f"shape {shape}: {kind} problems have diagonal weights")
     if kind == "nonseparable" and n < 2:
         raise ValueError(f"shape {shape}: the opposite pair needs n >= 2")
     if kind == "trap" and length < 3:
@@ -92,6 +101,8 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
     unit = _GRID[style]
     x = _entries(blob, style, n, length, d)
     z = _queries(blob, style, n, d, zeros=kind == "unconstrained")
+    if kind in PLAIN:
+        z = np.ones_like(z)
     y = signs(blob.words(n))
     scores, best = _scores(blob, kind, n, length)
     regions = [_STYLES[style]]
@@ -183,7 +194,7 @@ def _scores(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
     rank = blob.words(n, length) * room + np.arange(length)
     rows = np.arange(n)
     scores = -2.0 + 3.5 * rank / (256 * room)
-    if kind == "equal-scores":
+    if kind in ("equal-scores", "classifier"):
         common = rank.sum(axis=1, keepdims=True) % (256 * room)
         scores = np.repeat(-2.0 + 3.5 * common / (256 * room), length, axis=1)
     scores[rows, best] = -np.inf

@@ -116,6 +116,16 @@ def _register_all() -> None:
         ("control.margin-beyond-optimum", "control_checks:beyond_optimum", "DIAGONAL_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.streams:{stream}")
+    for key, measure, stream in (
+        ("neighbour.prompt", "limit_checks:diagonal_l2", "PROMPT"),
+        ("control.prompt-attains-l1", "limit_checks:combined_l1", "PROMPT_CERTAIN"),
+        ("neighbour.embedding", "neighbour_checks:embedding", "EMBEDDING"),
+        ("neighbour.classifier", "limit_checks:diagonal_l2", "CLASSIFIER"),
+        ("control.classifier-attains-l1", "limit_checks:combined_l1", "CLASSIFIER_CERTAIN"),
+        ("neighbour.diagonal-network", "limit_checks:diagonal_l1", "NETWORK"),
+        ("control.diagonal-network-attains-l2", "limit_checks:diagonal_l2", "NETWORK_CERTAIN"),
+    ):
+        register(key, f"checks.{measure}", f"checks.neighbour_streams:{stream}")
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):
         key = f"data.{name.lower().replace('_', '-')}"
         register(key, "checks.limit_checks:diagonal_l1", f"checks.data_checks:{name}")

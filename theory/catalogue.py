@@ -16,6 +16,7 @@ from theory.data_claims import DATA_CLAIMS
 from theory.flow_claims import FLOW_CLAIMS, LIMIT_CLAIMS
 from theory.general_claims import GENERAL_CLAIMS
 from theory.late_claims import LATE_CLAIMS
+from theory.neighbour_claims import NEIGHBOUR_CLAIMS
 from theory.sentences import SENTENCES
 from theory.symbolic_claims import SYMBOLIC_CLAIMS
 
@@ -49,6 +50,7 @@ CLAIMS: Final[dict[str, Claim]] = by_key(
         *LIMIT_CLAIMS,
         *LATE_CLAIMS,
         *GENERAL_CLAIMS,
+        *NEIGHBOUR_CLAIMS,
         *CONTROL_CLAIMS,
         *DATA_CLAIMS,
     )

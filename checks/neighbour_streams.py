@@ -1,0 +1,52 @@
+"""Where the cases of the neighbouring theorems come from."""
+
+from __future__ import annotations
+
+from checks.problem_families import Shape
+from checks.streams import SETTLES_ELSEWHERE, SHAPES, Source, Stream
+
+_FEW = 0.15
+"""Share of the cases for a control: it takes one counterexample, and the tests see many."""
+
+PROMPT = Stream(
+    (
+        Source("combined-diagonal/prompt/separating"),
+        Source("combined-diagonal/prompt/small", SETTLES_ELSEWHERE),
+        Source("combined-diagonal/prompt/random", SETTLES_ELSEWHERE),
+    ),
+    share=0.75,
+)
+PROMPT_CERTAIN = Stream(
+    (Source("combined-diagonal/prompt/separating"),), shapes=SHAPES[:1], share=_FEW
+)
+
+_CLASSIFIERS: tuple[Shape, ...] = ((1, 9, 4), (1, 11, 6), (1, 7, 3), (1, 17, 8))
+"""Linear classifiers of L - 1 points in d dimensions.  Separable, they reach the infimum from
+every start: all lambda >= 0 from the first moment on."""
+_STARTS = ("separating", "small", "random")
+
+EMBEDDING = Stream(
+    tuple(
+        Source(f"{model}/classifier/{start}")
+        for model in ("combined-diagonal", "diagonal")
+        for start in ("small", "random")
+    ),
+    shapes=_CLASSIFIERS,
+    share=0.4,
+)
+CLASSIFIER = Stream(
+    tuple(Source(f"combined-diagonal/classifier/{start}") for start in _STARTS),
+    shapes=_CLASSIFIERS,
+    share=0.6,
+)
+CLASSIFIER_CERTAIN = Stream(
+    (Source("combined-diagonal/classifier/separating"),), shapes=_CLASSIFIERS[:1], share=_FEW
+)
+NETWORK = Stream(
+    tuple(Source(f"diagonal/classifier/{start}") for start in _STARTS),
+    shapes=_CLASSIFIERS,
+    share=0.6,
+)
+NETWORK_CERTAIN = Stream(
+    (Source("diagonal/classifier/separating"),), shapes=_CLASSIFIERS[:1], share=_FEW
+)
