@@ -50,3 +50,4 @@ NETWORK = Stream(
 NETWORK_CERTAIN = Stream(
     (Source("diagonal/classifier/separating"),), shapes=_CLASSIFIERS[:1], share=_FEW
 )
+FULL_CERTAIN = Stream((Source("combined/separable/separating"),), shapes=((3, 3, 3),), share=_FEW)

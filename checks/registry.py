@@ -124,6 +124,7 @@ def _register_all() -> None:
         ("control.classifier-attains-l1", "limit_checks:combined_l1", "CLASSIFIER_CERTAIN"),
         ("neighbour.diagonal-network", "limit_checks:diagonal_l1", "NETWORK"),
         ("control.diagonal-network-attains-l2", "limit_checks:diagonal_l2", "NETWORK_CERTAIN"),
+        ("control.combined-attains-nuclear", "limit_checks:factored_nuclear", "FULL_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.neighbour_streams:{stream}")
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):

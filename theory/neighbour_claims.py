@@ -152,4 +152,31 @@ NEIGHBOUR_CLAIMS: Final[tuple[Claim, ...]] = (
         _APART,
         ("neighbour.embedding", *_SEPARATE),
     ),
+    Claim(
+        key="control.combined-attains-nuclear",
+        kind="control",
+        title="The wrong norm: combined weights, with the nuclear norm",
+        statement=(
+            "Wrong on purpose: the full matrix W, trained as one, attains the best nuclear "
+            "margin, as key and query trained apart are said to."
+        ),
+        latex=(
+            r"\dot W = G(\lambda) \;\Rightarrow\; \frac{\min_r \langle G_r, W \rangle}{\|W\|_*} "
+            r"\overset{?}{\to} \max_{\|V\|_* \le 1} \min_r \langle G_r, V \rangle"
+        ),
+        citation=Citation(
+            "arXiv 2308.16898",
+            "Transformers as support vector machines: parameterised by W, attention converges in "
+            "direction to the SVM of least Frobenius norm (limit.combined-frobenius); by key and "
+            "query, with vanishing regularisation, to that of least nuclear norm.",
+        ),
+        assumptions=_REACHED,
+        rests_on=("limit.combined-frobenius",),
+        expect="falsified",
+        falsified_by=(
+            "A certificate that closes for the Frobenius problem, whose optimal set misses the "
+            "nuclear margin by the predicted gap."
+        ),
+        not_shown=_PLANTED,
+    ),
 )
