@@ -151,3 +151,22 @@ def mixed_bound(
     if not size > 0.0:
         return 0.0
     return max(0.0, down(down(sum_below(kept) - over) / size))
+
+
+def linear_bound(
+    constraints: Constraints, multipliers: Array, functional: Array, ceiling: float
+) -> float:
+    """Certified lower bound of <functional, W> over {W: <G_r, W> >= 1, |W|_* <= ceiling}.
+
+    <Y, W> = <G(lambda), W> - <G(lambda) - Y, W> >= sum(lambda) - ceiling |G(lambda) - Y|_op for
+    any lambda >= 0 (negative entries count as 0).  Derived; -inf where it proves nothing.
+    multipliers (R,); functional Y (d, d).
+    """
+    kept = np.maximum(multipliers, 0.0)
+    if not (np.isfinite(kept).all() and np.isfinite(functional).all()):
+        return -np.inf
+    value, error = gradient(constraints, kept, full=True)
+    rest = value - functional
+    error = error + gamma(1) * np.abs(rest)
+    over = up(ceiling * dual_norm_above(rest, error, "nuclear"))
+    return down(sum_below(kept) - over)

@@ -152,6 +152,8 @@ def _refutation(
     closes = rivals.eps_reached(rival.solution, reached)
     if closes > eps:
         return ""
+    if reached * rival.solution.lower > 1 + eps:
+        return ""  # beyond the best of that problem: not one of its weights, wherever it goes
     try:
         floor = rivals.eps_optimal_floor(constraints, rival.solution, closes, claimed.norm)
     except OracleFailure:

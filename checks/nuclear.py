@@ -112,9 +112,21 @@ def _polish(
     p, q = u[:, :rank] * root, vt[:rank].T * root
     slack = np.einsum("ra,ab,rb->r", reduced.left, weights, reduced.right) - 1.0
     active = np.flatnonzero(multipliers / multipliers.max() > slack)
-    left, right = reduced.left[active], reduced.right[active]
-    lam = multipliers[active].copy()
-    a, b, m = p.shape[0], q.shape[0], len(active)
+    p, q, lam = polish_factors(
+        reduced.left[active], reduced.right[active], p, q, multipliers[active]
+    )
+    found = np.zeros(len(multipliers))
+    found[active] = lam
+    return p @ q.T, found
+
+
+def polish_factors(
+    left: Array, right: Array, p: Array, q: Array, multipliers: Array
+) -> tuple[Array, Array, Array]:
+    """(P, Q, lambda) after Newton's method: see ``_polish``.  left, right (m, .): the vectors of
+    the active rows.  Raises LinAlgError or ValueError where a step fails."""
+    lam = multipliers.copy()
+    a, b, m, rank = p.shape[0], q.shape[0], len(left), p.shape[1]
     for _ in range(NEWTON_STEPS):
         push = left.T @ (lam[:, None] * right)
         left_p, right_q = left @ p, right @ q
@@ -141,9 +153,7 @@ def _polish(
         lam = lam + step[(a + b) * rank :]
         if np.abs(step).max() <= 4.0 * np.finfo(np.float64).eps * np.abs(p).max():
             break
-    found = np.zeros(len(multipliers))
-    found[active] = lam
-    return p @ q.T, found
+    return p, q, lam
 
 
 def _khatri_rao(first: Array, second: Array) -> Array:

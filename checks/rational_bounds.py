@@ -103,12 +103,12 @@ def _operator_above(push: IntMatrix, frobenius: Fraction) -> Fraction:
         bound = guess * (1 + Fraction(1, 1 << bits))
         trial = -((-(bound.numerator**2)) // bound.denominator**2)  # rounded up: an integer s^2
         rows = enumerate(square)
-        if _definite([[trial * (i == j) - x for j, x in enumerate(row)] for i, row in rows]):
+        if is_definite([[trial * (i == j) - x for j, x in enumerate(row)] for i, row in rows]):
             return min((root_bounds(Fraction(trial))[1] + moved) * (1 << cut), frobenius)
     return frobenius
 
 
-def _definite(work: IntMatrix) -> bool:
+def is_definite(work: IntMatrix) -> bool:
     """Is this symmetric matrix positive definite?  All leading minors positive (Bareiss)."""
     previous = 1
     for c in range(len(work)):

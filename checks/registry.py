@@ -113,6 +113,8 @@ def _register_all() -> None:
         ("control.diagonal-attains-l2", "limit_checks:diagonal_l2", "DIAGONAL_CERTAIN"),
         ("control.combined-attains-l1", "limit_checks:combined_l1", "COMBINED_CERTAIN"),
         ("control.frozen-sign", "limit_checks:frozen_sign", "FROZEN"),
+        ("control.low-rank-start", "structural_checks:low_rank_start", "LOW_RANK"),
+        ("control.semidefinite-start", "structural_checks:semidefinite_start", "MIRRORED"),
         ("control.margin-beyond-optimum", "control_checks:beyond_optimum", "DIAGONAL_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.streams:{stream}")

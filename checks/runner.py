@@ -125,7 +125,7 @@ def measure(
     context = Context(claim.key, claim.assumptions, budget, unit.device)
     if isinstance(stream, Given):
         cases = [stream.decode(spec) for spec in stream.specs(unit.seed)]
-        return Tally((*function(cases, context), *function(pinned(claim.key), context)))
+        return Tally((*function(cases, context), *_pinned(claim.key, function, context)))
 
     def results_of(specs: Iterable[CaseSpec]) -> list[CaseResult]:
         return function([decode(spec) for spec in specs], context)
@@ -133,7 +133,7 @@ def measure(
     results: list[CaseResult] = []
     for chunk in campaign(claim.key, stream, budget, unit.seed):
         results += results_of(chunk)
-    results += function(pinned(claim.key), context)
+    results += _pinned(claim.key, function, context)
     if claim.expect != "falsified":
         results += search(claim, stream, budget, unit.seed, results_of)
     violations = [
@@ -162,6 +162,13 @@ def campaign(claim: str, stream: Stream, budget: Budget, seed: int) -> Iterable[
             ]
             for begin in range(0, len(specs), budget.chunk):
                 yield specs[begin : begin + budget.chunk]
+
+
+def _pinned(
+    claim: str, function: Callable[..., list[CaseResult]], context: Context
+) -> list[CaseResult]:
+    """One batch each: pinned cases of one claim may differ in shape."""
+    return [result for case in pinned(claim) for result in function([case], context)]
 
 
 def pinned(claim: str) -> list[Case]:

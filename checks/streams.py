@@ -198,6 +198,20 @@ FRONTIER = Stream(
 FRONTIER_CONTRAST = Stream(
     (Source("factored/separable/separating"),), shapes=((3, 3, 3), (4, 3, 4)), share=0.3
 )
+LOW_RANK = Stream(
+    # On half of the data the optimum is itself of rank one, and nothing is wrong with the start.
+    (Source("factored/low-rank/rank-one", 0.8),),
+    must_see=("rank-1-start",),
+    shapes=((3, 3, 3), (4, 3, 4)),
+    share=0.1,
+)
+MIRRORED = Stream(
+    # On half of the data the optimum is semidefinite anyway.
+    (Source("factored/mirrored/key-is-query", 0.8),),
+    must_see=("key-is-query",),
+    shapes=((6, 2, 4), (8, 2, 3)),
+    share=0.15,
+)
 
 VIOLATOR_SHAPES: tuple[Shape, ...] = (*SHAPES[1:], (8, 3, 3), (16, 3, 3))
 """Shapes for side streams whose families cannot have the claim's own: an even n, copies."""

@@ -163,6 +163,60 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         not_shown=_PLANTED,
     ),
     Claim(
+        key="control.low-rank-start",
+        kind="control",
+        title="The nuclear margin from too few columns",
+        statement=(
+            "Wrong on purpose: key and query with one column each, so that their product has "
+            "rank one for ever, still attain the best nuclear margin where its optimum is proved "
+            "to have a larger rank."
+        ),
+        latex=(
+            r"\operatorname{rank} \begin{pmatrix} K(0) \\ Q(0) \end{pmatrix} < "
+            r"\operatorname{rank} W^* \;\Rightarrow\; \frac{\min_r \langle G_r, W "
+            r"\rangle}{\|W\|_*} \overset{?}{\to} \max_{\|W\|_* \le 1} \min_r "
+            r"\langle G_r, W \rangle"
+        ),
+        citation=derived(
+            "The columns of [K; Q] only mix, so rank W is at most e. Every W near the nuclear "
+            "optimum is proved to have a larger rank: minors whose entries weak duality bounds."
+        ),
+        sentences=("S2", "S6"),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("symbolic.kkt-factored",),
+        expect="falsified",
+        falsified_by=(
+            "A run that solves the l2 problem of either factor with the other held, while no "
+            "weights of its rank come near the nuclear optimum, proved by intervals."
+        ),
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.semidefinite-start",
+        kind="control",
+        title="The nuclear margin from a key that is the query",
+        statement=(
+            "Wrong on purpose: on data closed under transposition, with K(0) = Q(0), so that W "
+            "stays positive semidefinite, the flow still attains the best nuclear margin over "
+            "all matrices."
+        ),
+        latex=(
+            r"K(0) = Q(0), \; \{G_r\} = \{G_r^\top\} \;\Rightarrow\; \frac{\min_r \langle "
+            r"G_r, W \rangle}{\|W\|_*} \overset{?}{\to} \max_{\|W\|_* \le 1} \min_r "
+            r"\langle G_r, W \rangle"
+        ),
+        citation=derived(
+            "At symmetric W a sample and its transposed partner have equal lambda, so G(lambda) "
+            "is symmetric and K' = Q': the limit is the SVM of positive semidefinite weights."
+        ),
+        sentences=("S2", "S6"),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("symbolic.kkt-factored",),
+        expect="falsified",
+        falsified_by=_PREDICTED,
+        not_shown=_PLANTED,
+    ),
+    Claim(
         key="control.margin-beyond-optimum",
         kind="control",
         title="A margin just beyond the best one",

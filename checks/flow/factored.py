@@ -78,7 +78,7 @@ class FactoredGeometry(Geometry):
     def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
         key, query, rho = self._split(y)
         modes = _Modes.of(self._adjoint(p), key, query, step)
-        return _normalised(modes.key, modes.query, rho + modes.log_growth)
+        return normalised(modes.key, modes.query, rho + modes.log_growth)
 
     def linearise(self, y: Tensor, p: Tensor, step: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
         """The exact derivative of the exact step (derived).
@@ -153,7 +153,7 @@ class FactoredGeometry(Geometry):
         # over the step, and exp of the mean misses only commutators, O(h^3) (derived).
         ratio = torch.exp(0.5 * (coarse[:, -1] - fine[:, -1])).unsqueeze(-1)
         z = torch.cat(((4 * fine[:, :-1] - ratio * coarse[:, :-1]) / 3, fine[:, -1:]), dim=-1)
-        return _normalised(*self._split(z))
+        return normalised(*self._split(z))
 
     def raw(self, y: Tensor) -> Tensor:
         return y
@@ -180,7 +180,7 @@ def _outer(left: Tensor, right: Tensor) -> Tensor:
     return left.unsqueeze(-1) * right.unsqueeze(-2)
 
 
-def _normalised(key: Tensor, query: Tensor, rho: Tensor) -> Tensor:
+def normalised(key: Tensor, query: Tensor, rho: Tensor) -> Tensor:
     """The state of [key; query] e^(rho/2), scaled so that |Z|^2/2 = 1."""
     z = torch.cat((key.flatten(1), query.flatten(1)), dim=-1)
     size = torch.linalg.vector_norm(z, dim=-1).clamp_min(_TINY) / _SQRT2

@@ -16,6 +16,7 @@ from checks.flow import early, late
 from checks.flow.factored import FactoredGeometry
 from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
 from checks.flow.ledger import Ledger
+from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Probe
 from checks.flow.settings import Settings
@@ -53,7 +54,8 @@ class Batch:
         if starts[0].model == "diagonal":
             geometry = DiagonalGeometry.of(rows, key, query)
         else:
-            geometry = FactoredGeometry(rows, key, query)
+            tied = [keeps_key_as_query(p, s) for p, s in zip(problems, starts, strict=True)]
+            geometry = MirroredGeometry.of(FactoredGeometry(rows, key, query), tied)
         return cls(tokens, queries, scores, geometry)
 
 
