@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-NORMS = {"l1": 1, "l2": 1, "frobenius": 2, "nuclear": 2}  # norm -> dimensions of the primal
+NORMS = {"l1": 1, "l1.5": 1, "l2": 1, "l3": 1, "frobenius": 2, "nuclear": 2}  # -> primal dim
 KEPT_BITS = 96  # bits of G(p) kept for the operator norm; what is cut is bounded and added
 
 
@@ -57,6 +57,16 @@ def _root_up(value: Fraction) -> Fraction:
     places = max(0, 200 + value.denominator.bit_length() - value.numerator.bit_length()) // 2
     whole = (value.numerator << (2 * places)) // value.denominator
     return Fraction(math.isqrt(whole) + 1, 1 << places)
+
+
+def _power_up(sizes: Any, cubes: bool) -> Fraction:
+    """Rational >= the l3 or l1.5 norm: the cube root of sum x^3, or of (sum x sqrt x)^2."""
+    terms = [x**3 if cubes else x * _root_up(Fraction(x)) for x in sizes]
+    whole = int(Fraction(sum(terms)) ** (1 if cubes else 2) * (1 << 270)) + 1
+    root = 1 << (whole.bit_length() // 3)  # of whole, within a factor of two
+    for _ in range(9):  # Newton's method, rounded up: never below the root (means)
+        root = (2 * root + whole // (root * root)) // 3 + 2
+    return Fraction(root, 1 << 90)
 
 
 def _down(value: Fraction) -> float:
@@ -153,10 +163,12 @@ def _definite(work: Any) -> bool:
 
 def _norm_up(ints: Any, norm: str, dual: bool) -> Fraction:
     """Rational upper bound of N (dual: N°) of an integer vector or matrix."""
-    if norm in ("l1", "l2"):
+    if NORMS[norm] == 1:
         sizes = [abs(x) for x in ints]
         if norm == "l1":
             return Fraction(max(sizes) if dual else sum(sizes))
+        if norm != "l2":  # l1.5 and l3 are each other's dual
+            return _power_up(sizes, (norm == "l3") != dual)
         return _root_up(Fraction(_dot(ints, ints)))
     if norm == "frobenius":
         return _root_up(Fraction(sum(_dot(row, row) for row in ints)))
@@ -250,12 +262,10 @@ def gap_from_raw(
 ) -> tuple[float, float]:
     """(lower, upper): lower <= min_r m_r/N(primal), upper >= N°(G(p))/sum(p), as floats.
 
-    tokens (n, L, d), queries (n, d), scores (n, L) nested lists (or arrays) of float64; selected
-    (n,) token indices; primal beta (d,) for l1, l2, W (d, d) for frobenius, nuclear, any
-    positive scale; dual: triples (sample, token, weight >= 0); norm as in ``NORMS``; factors
-    (P, Q), each (d, e), replace primal by P Q^T.  Then lower <= gamma* <= upper is proved, and
-    the margin gap of primal is at most ``gap_of(lower, upper)``.  Exact up to the final outward
-    rounding (square roots 2**-90, singular values 2**-46).  Raises BadCase.
+    tokens (n, L, d), queries (n, d), scores (n, L) nested lists or arrays; selected (n,) indices;
+    primal beta (d,) or W (d, d) as ``NORMS`` says, of any positive scale; dual: triples (sample,
+    token, weight >= 0); factors (P, Q), each (d, e), replace primal by P Q^T.  Proved: lower <=
+    gamma* <= upper.  Exact but for roots, which round outwards.  Raises BadCase.
     """
     try:
         return _bounds(tokens, queries, scores, selected, primal, dual, norm, factors)
@@ -275,9 +285,8 @@ def _realisable(problem: dict[str, Any]) -> bool:
     if not len(problem["labels"]) == len(problem["tokens"]) == len(problem["scores"]):
         raise BadCase("labels, tokens and scores differ in length")
     head = [Fraction(v) for v in problem["head"]]
-    for y, rows, scores in zip(
-        problem["labels"], problem["tokens"], problem["scores"], strict=True
-    ):
+    parts = (problem[name] for name in ("labels", "tokens", "scores"))
+    for y, rows, scores in zip(*parts, strict=True):
         for row, score in zip(rows, scores, strict=True):
             terms = [Fraction(t) * v for t, v in zip(row, head, strict=True)]
             # d products and d sums round, twice over: once in the file, once in its reader.

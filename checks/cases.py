@@ -133,6 +133,8 @@ def _build(parts: Family, spec: CaseSpec, blob: Blob) -> Case:
     else:
         start, regions = draw_start(blob, parts.start, drawn, parts.model)
     blob.finish()
+    if parts.exponent is not None:
+        start = Start.mirror(start.weights, parts.exponent, drawn.problem.dim)
     words = (*drawn.regions, *regions)
     return Case(drawn.problem, start, drawn.witness, words, parts.start, spec, alignment)
 
@@ -225,7 +227,8 @@ def _problem_record(problem: AttentionProblem) -> dict[str, Any]:
 
 
 def _start_record(start: Start) -> dict[str, Any]:
-    return {name: _hex(getattr(start, name)) for name in _START}
+    arrays = {name: _hex(getattr(start, name)) for name in _START}
+    return arrays if start.model != "mirror" else {**arrays, "exponent": start.exponent.hex()}
 
 
 def _alignment_record(alignment: Alignment | None) -> dict[str, Any] | None:
@@ -249,6 +252,8 @@ def _start_of(record: dict[str, Any], model: str, dim: int) -> Start:
         return Start.combined(attention, dim)
     if model == "diagonal":
         return Start.diagonal(key, query, dim)
+    if model == "mirror":
+        return Start.mirror(attention, float.fromhex(record["exponent"]), dim)
     return Start.factored(key, query, dim)
 
 

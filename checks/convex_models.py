@@ -9,7 +9,8 @@ nothing that can be certified; the tests ask it about every problem.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def cvxpy_answer(
         margins = constraints.rows @ weights
     norms: dict[Norm, Any] = {
         "l1": cp.norm1, "l2": cp.sum_squares, "frobenius": cp.sum_squares, "nuclear": cp.normNuc,
+        "l1.5": partial(cp.pnorm, p=cast(Any, 1.5)), "l3": partial(cp.pnorm, p=3),
     }  # fmt: skip
     size = norms[norm](weights)
     limits = [margins >= 1.0]

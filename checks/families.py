@@ -11,10 +11,12 @@ from checks.mirrored_problems import check_mirrored_shape
 from checks.problem_families import PLAIN, PROBLEMS, WITNESSED, Shape, check_shape
 from checks.start_families import DIAGONAL_ONLY, NEEDS_WITNESS, STARTS
 
-MODELS = ("diagonal", "combined-diagonal", "combined", "factored")
+MIRROR = {"mirror-1.5": 1.5, "mirror-2": 2.0, "mirror-3": 3.0}
+"""Model -> exponent p of the potential |beta|_p^p/p (arXiv 2410.14581)."""
+MODELS = ("diagonal", "combined-diagonal", "combined", "factored", *MIRROR)
 """diagonal: key and query vectors trained apart.  combined-diagonal: beta (d+1,) trained
 directly.  combined: W (d+1, d+1) trained directly.  factored: key and query matrices
-(d+1, e) trained apart."""
+(d+1, e) trained apart.  mirror-p: beta (d+1,) trained by mirror flow."""
 ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS, "mirrored")
 ALL_STARTS = tuple(
     dict.fromkeys((*STARTS, *FACTORED_STARTS, *LOW_RANK, *ALIGNED_STARTS, "key-is-query"))
@@ -37,6 +39,11 @@ class Family:
     def full(self) -> bool:
         """Are the attention weights a matrix?"""
         return self.model in ("combined", "factored")
+
+    @property
+    def exponent(self) -> float | None:
+        """p of the mirror flow; None: gradient flow."""
+        return MIRROR.get(self.model)
 
     @property
     def aligned(self) -> bool:

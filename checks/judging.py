@@ -259,6 +259,8 @@ def norm_of(weights: Array, norm: str) -> float:
     """N(W) in float64."""
     if norm == "l1":
         return float(np.abs(weights).sum())
+    if norm in ("l1.5", "l3"):
+        return float(np.linalg.norm(weights, float(norm[1:])))
     if norm == "nuclear":
         return float(np.linalg.svd(weights, compute_uv=False).sum())
     return float(np.sqrt((weights * weights).sum()))

@@ -9,7 +9,7 @@ import numpy as np
 from checks import flow_checks, tolerances
 from checks.cases import Case
 from checks.context import Context
-from checks.limit_checks import unmet, vacuous
+from checks.limit_checks import Target, direction, measure, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement
 from checks.problems import Array
 
@@ -65,3 +65,13 @@ def _exponential(case: Case) -> tuple[Array, float]:
     both = np.concatenate((start.query * pull, start.key * pull))
     sizes = (np.abs(start.query) + np.abs(start.key)) * terms
     return both, float(sizes.sum() / np.linalg.norm(both)) * reach * spread
+
+
+def mirror_l15(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """neighbour.mirror-l1.5, control.mirror-l3-attains-l1.5 (arXiv 2410.14581)."""
+    return measure(cases, Target("l1.5", "l3"), context, direction)
+
+
+def mirror_l3(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """neighbour.mirror-l3, control.mirror-l1.5-attains-l3 (arXiv 2410.14581)."""
+    return measure(cases, Target("l3", "l1.5"), context, direction)

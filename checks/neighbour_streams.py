@@ -51,3 +51,30 @@ NETWORK_CERTAIN = Stream(
     (Source("diagonal/classifier/separating"),), shapes=_CLASSIFIERS[:1], share=_FEW
 )
 FULL_CERTAIN = Stream((Source("combined/separable/separating"),), shapes=((3, 3, 3),), share=_FEW)
+
+
+_TELLING: tuple[Shape, ...] = ((4, 3, 10), (3, 3, 8), (5, 3, 12), (4, 3, 6))
+"""The more coordinates and the fewer constraints, the further apart the l1.5 and l3 optima."""
+
+
+def _mirror(exponent: str, share: float) -> Stream:
+    model = f"mirror-{exponent}"
+    return Stream(
+        (
+            Source(f"{model}/separable/separating"),
+            Source(f"{model}/separable/small", SETTLES_ELSEWHERE),
+            Source(f"{model}/equal-scores/random", SETTLES_ELSEWHERE),
+        ),
+        shapes=_TELLING,
+        share=share,
+    )
+
+
+def _certain(exponent: str) -> Stream:
+    source = Source(f"mirror-{exponent}/separable/separating")
+    return Stream((source,), shapes=_TELLING[:1], share=_FEW)
+
+
+MIRROR_15, MIRROR_2, MIRROR_3 = _mirror("1.5", 0.7), _mirror("2", 0.6), _mirror("3", 0.7)
+MIRROR_15_CERTAIN, MIRROR_2_CERTAIN = _certain("1.5"), _certain("2")
+MIRROR_3_CERTAIN = _certain("3")

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 Array = np.ndarray
-Model = Literal["diagonal", "factored", "combined"]
+Model = Literal["diagonal", "factored", "combined", "mirror"]
 
 
 class BadInput(ValueError):
@@ -179,16 +179,18 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Initial weights of one run, in one of the three models.
+    """Initial weights of one run, in one of the four models.
 
     diagonal: key (d,), query (d,).  factored: key (d, e), query (d, e).
-    combined: attention (d,) or (d, d).  Unused arrays are None.
+    combined: attention (d,) or (d, d).  mirror: attention (d,), trained by the mirror flow of
+    the potential |beta|_p^p/p, p = exponent > 1 (2: gradient flow).  Unused arrays are None.
     """
 
     model: Model
     key: Array | None = None
     query: Array | None = None
     attention: Array | None = None
+    exponent: float = 2.0
 
     @classmethod
     def diagonal(cls, key: object, query: object, dim: int) -> Start:
@@ -205,6 +207,17 @@ class Start:
     def combined(cls, attention: object, dim: int) -> Start:
         shape = (dim,) if np.ndim(np.asarray(attention)) == 1 else (dim, dim)
         return cls("combined", attention=_floats("attention", attention, shape))
+
+    @classmethod
+    def mirror(cls, attention: object, exponent: float, dim: int) -> Start:
+        if not 1.0 < exponent < np.inf:
+            raise BadInput(f"exponent is {exponent}; give a finite number above 1")
+        return cls("mirror", attention=_floats("attention", attention, (dim,)), exponent=exponent)
+
+    @property
+    def theta(self) -> Array:
+        """(d,) theta = sign(beta) |beta|^(p-1), the gradient of the mirror flow's potential."""
+        return np.asarray(np.sign(self.weights) * np.abs(self.weights) ** (self.exponent - 1.0))
 
     @property
     def weights(self) -> Array:

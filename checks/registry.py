@@ -126,6 +126,12 @@ def _register_all() -> None:
         ("control.classifier-attains-l1", "limit_checks:combined_l1", "CLASSIFIER_CERTAIN"),
         ("neighbour.diagonal-network", "limit_checks:diagonal_l1", "NETWORK"),
         ("control.diagonal-network-attains-l2", "limit_checks:diagonal_l2", "NETWORK_CERTAIN"),
+        ("neighbour.mirror-l1.5", "neighbour_checks:mirror_l15", "MIRROR_15"),
+        ("control.mirror-l1.5-attains-l3", "neighbour_checks:mirror_l3", "MIRROR_15_CERTAIN"),
+        ("neighbour.mirror-l2", "limit_checks:diagonal_l2", "MIRROR_2"),
+        ("control.mirror-l2-attains-l1", "limit_checks:combined_l1", "MIRROR_2_CERTAIN"),
+        ("neighbour.mirror-l3", "neighbour_checks:mirror_l3", "MIRROR_3"),
+        ("control.mirror-l3-attains-l1.5", "neighbour_checks:mirror_l15", "MIRROR_3_CERTAIN"),
         ("control.combined-attains-nuclear", "limit_checks:factored_nuclear", "FULL_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.neighbour_streams:{stream}")

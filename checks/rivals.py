@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from checks.certificates import OracleFailure, mixed_bound, upper_bound
 from checks.problems import Array, Constraints
 from checks.rounding import (
     FULL,
+    POWERS,
     Norm,
     down,
     gamma,
     margins,
+    norm_above,
     operator_above,
+    power_norm,
     sum_below,
     svd,
     up,
@@ -56,6 +59,8 @@ def eps_optimal_floor(
     floors = []
     if closes.norm in ("l2", "frobenius"):
         floors.append(_ball_floor(constraints, closes, ceiling, claimed))
+    if closes.norm in POWERS:
+        floors.append(_uniform_floor(constraints, closes, ceiling, claimed))
     if not floors or eps > BALL_EPS:
         floors.append(_dual_floor(constraints, closes.norm, ceiling, claimed))
     floor = max(floors)
@@ -78,9 +83,13 @@ def eps_reached(closes: SvmSolution, margin: float) -> float:
 
 
 def _norm_below(weights: Array, norm: Norm) -> float:
-    """Rigorous lower bound of the l1 or nuclear norm of weights (d,) or (d, d)."""
+    """Rigorous lower bound of a vector's or of the nuclear norm of weights (d,) or (d, d)."""
     if norm == "l1":
         return sum_below(np.abs(weights))
+    if norm in POWERS:
+        return power_norm(weights, norm, above=False)
+    if norm == "l2":  # |b|_2 >= <b, u>/|u|_2 for any u: take u = b
+        return down(sum_below(weights * weights) / norm_above(weights, "l2"))
     # |W|_* >= <W, D>/|D|_op for any D: take D = U V^T.
     u, _, vt = svd(weights)
     direction = u @ vt
@@ -109,6 +118,37 @@ def _ball_floor(
     least = up(float((computed + error).min()))
     root = up(math.sqrt(closes.solution.shape[0]))
     return down(down(_norm_below(closes.solution, claimed) / least) - up(root * radius))
+
+
+EXPONENT: dict[Norm, float] = {"l1": 1.0, "l1.5": 1.5, "l2": 2.0, "l3": 3.0}
+"""The vector norms l_p -> p."""
+
+
+def _uniform_floor(
+    constraints: Constraints, closes: SvmSolution, ceiling: float, claimed: Norm
+) -> float:
+    """Two points of the set and their midpoint are feasible, and l_p is uniformly convex (derived).
+
+    With c >= both norms and L <= that of the midpoint m, h half their difference: p = 3 (Clarkson)
+    |m|^p + |h|^p <= c^p; p = 1.5 (Ball, Carlen, Lieb) |m|^2 + (p - 1)|h|^2 <= c^2.  And |x|_a <=
+    d^(1/a - 1/p) |x|_p for a < p, |x|_a <= |x|_p else.
+    """
+    own = upper_bound(constraints, closes.norm, closes.solution)
+    if not own < math.inf:
+        return 0.0
+    reach, least = max(ceiling, own), closes.lower
+    if closes.norm == "l3":
+        half = math.cbrt(
+            max(up(reach**3) * (1.0 + gamma(3)) - down(least**3) * (1.0 - gamma(3)), 0.0)
+        )
+    else:
+        half = math.sqrt(2.0 * max(up(up(reach**2) - down(least**2)), 0.0))
+    excess = max(0.0, 1.0 / EXPONENT[claimed] - 1.0 / EXPONENT[closes.norm])
+    radius = 2.0 * half * closes.solution.size**excess * (1.0 + 2.0**-40)  # pays for pow and cbrt
+    computed, error = margins(constraints, closes.solution)
+    # The least margin is at most this, so the rescaled solution is at least that long.
+    longest = up(float((computed + error).min()))
+    return down(down(_norm_below(closes.solution, claimed) / longest) - up(radius))
 
 
 def _dual_floor(constraints: Constraints, closes: Norm, ceiling: float, claimed: Norm) -> float:
@@ -155,4 +195,6 @@ def _cvxpy_dual_norm(expression: Any, norm: Norm) -> Any:
         return cp.sigma_max(expression)
     if norm == "l1":
         return cp.norm_inf(expression)
+    if norm in POWERS:
+        return cp.pnorm(expression, cast(Any, EXPONENT[POWERS[norm]]))
     return cp.norm(expression, "fro") if norm == "frobenius" else cp.norm2(expression)

@@ -13,15 +13,18 @@ never form (R, d, d).
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 
 from checks.problems import Array, Constraints
 
-Norm = Literal["l1", "l2", "frobenius", "nuclear"]
+Norm = Literal["l1", "l1.5", "l2", "l3", "frobenius", "nuclear"]
 FULL: tuple[Norm, ...] = ("frobenius", "nuclear")
-"""Norms of a (d, d) matrix W; the other two are norms of a vector beta (d,)."""
+"""Norms of a (d, d) matrix W; the others are norms of a vector beta (d,)."""
+POWERS: dict[Norm, Norm] = {"l1.5": "l3", "l3": "l1.5"}
+"""The norms that are neither polyhedral nor Euclidean, and their dual norms."""
 
 UNIT = 2.0**-53
 TINY = float(np.finfo(np.float64).tiny)
@@ -189,8 +192,37 @@ def nuclear_above(matrix: Array) -> float:
     return up(up(half) + extra)
 
 
+def _cube_root(value: float, towards: float) -> float:
+    """A float on the ``towards`` side of the real cube root of value >= 0, next to it, or it."""
+    root = math.cbrt(value)
+    while root and (Fraction(root) ** 3 < Fraction(value)) == (towards > 0):
+        root = math.nextafter(root, towards)
+    return root
+
+
+def power_norm(values: Array, norm: Norm, above: bool) -> float:
+    """Rigorous upper (or lower) bound of the l1.5 or l3 norm, free of overflow."""
+    scale = float(np.abs(values).max(initial=0.0))
+    if not 0.0 < scale < math.inf:
+        return scale
+    unit = math.ldexp(1.0, math.frexp(scale)[1])
+    size = np.abs(values) / unit  # at most 1; what underflows is below TINY
+    # sqrt rounds correctly: two roundings a term, as for the product of three.
+    powers = size * size * size if norm == "l3" else size * np.sqrt(size)
+    step = gamma(values.size + 2)
+    if above:
+        total = up(float(powers.sum()) * (1.0 + step) + values.size * TINY)
+        total = total if norm == "l3" else up(total * total)
+        return up(_cube_root(total, math.inf) * unit)
+    total = max(0.0, down(float(powers.sum()) * (1.0 - step) - values.size * TINY))
+    total = total if norm == "l3" else down(total * total)
+    return down(_cube_root(total, -math.inf) * unit)
+
+
 def norm_above(weights: Array, norm: Norm) -> float:
     """Rigorous upper bound of N(weights)."""
+    if norm in POWERS:
+        return power_norm(weights, norm, above=True)
     if norm == "l1":
         return sum_above(np.abs(weights))
     if norm == "nuclear":
@@ -203,6 +235,8 @@ def dual_norm_above(value: Array, error: Array, norm: Norm) -> float:
     if norm == "nuclear":
         return operator_above(value, error)
     size = np.abs(value) + error
+    if norm in POWERS:
+        return up(power_norm(size, POWERS[norm], above=True) * (1.0 + gamma(2)))
     if norm == "l1":
         return up(float(size.max(initial=0.0)))
     return up(frobenius_above(size) * (1.0 + gamma(2)))

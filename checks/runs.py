@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from checks.flow import chain, fidelity, integrate
+from checks.flow.mirror_audit import MirrorAuditor
 from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Curve, Recorder, Stretch
 from checks.flow.settings import Settings
@@ -115,7 +116,7 @@ def follow(
     )
     records = {
         row: _record(
-            fidelity.Auditor(problems[row], starts[row], orbit.selected[row]),
+            _auditor(problems[row], starts[row], orbit.selected[row]),
             recorder.stretches[row],
             orbit,
             row,
@@ -164,6 +165,11 @@ def _record(
     deviation = max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
     drift = chain.drift(auditor.start, stored)
     return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
+
+
+def _auditor(problem: AttentionProblem, start: Start, selected: Array) -> fidelity.Auditor:
+    kind = MirrorAuditor if start.model == "mirror" else fidelity.Auditor
+    return kind(problem, start, selected)
 
 
 OTHER_TOKENS = "a run at tolerance/10 selects other tokens"

@@ -1,6 +1,6 @@
 """The margin problems of THEORY.md 1, solved: minimise N(W) s.t. <G_r, W> >= 1 for all r.
 
-N = l1 or l2 of beta (diagonal models), Frobenius or nuclear norm of W (full ones): S2-S5.
+N = l1, l1.5, l2 or l3 of beta (diagonal models), Frobenius or nuclear norm of W (full ones): S2-S5.
 Every solution carries a certified interval around the optimum; solvers only propose, their
 status is information.  Wrong or missing proposals end in :class:`OracleFailure`.
 """
@@ -13,8 +13,9 @@ from checks.basis import Uniqueness, halves_of
 from checks.certificates import OracleFailure, certify
 from checks.euclidean import solve_euclidean
 from checks.polyhedral import solve_l1
+from checks.power_margins import solve_power
 from checks.problems import Array, Constraints
-from checks.rounding import FULL, Norm
+from checks.rounding import FULL, POWERS, Norm
 from checks.separability import NotSeparable, Separability, separability
 from checks.solutions import SvmSolution, from_interval, narrowed
 
@@ -40,6 +41,8 @@ def solve_svm(constraints: Constraints, norm: Norm, exact: bool | None = None) -
     """
     if len(constraints) == 0:
         raise OracleFailure(f"{norm}: no token constrains the weights")
+    if norm in POWERS:
+        return solve_power(constraints, norm)
     if norm == "nuclear":
         from checks.nuclear import solve_nuclear  # not needed by most claims: loaded late
 

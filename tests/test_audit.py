@@ -364,7 +364,7 @@ BAD = {
     "decimal string": change(("problem", "tokens", 0, 0, 0), "10"),
     "ragged": change(("problem", "tokens", 0, 0), ["0x1p0"]),
     "short labels": change(("problem", "labels"), ["0x1p0"]),
-    "norm": change(("certificate", "norm"), "l3"),
+    "norm": change(("certificate", "norm"), "l7"),
     "norm of another shape": change(("certificate", "norm"), "frobenius"),
     "negative weight": change(("certificate", "dual", 0, "weight"), "-0x1p0"),
     "no such constraint": change(("certificate", "dual", 0, "token"), 17),

@@ -16,9 +16,15 @@ _COUNTEREXAMPLE: Final = (
 )
 _SAMPLED: Final = (
     "Sampled problems and starts of moderate size in float64 up to a finite norm: evidence, "
-    "not a proof.  Gradient flow; discrete steps are not simulated."
+    "not a proof.  Flows; discrete steps are not simulated."
 )
 _PLANTED: Final = "Nothing of the theorem: only that the check it guards can fail."
+_MIRROR: Final = Citation(
+    "arXiv 2410.14581",
+    "Mirror descent on softmax attention, with the p-th power of the l_p norm as its potential, "
+    "converges in direction to the hard-margin SVM with an l_p-norm objective.  Here mirror flow "
+    "on diagonal weights: (sign(beta) |beta|^(p-1))' = A^T lambda.",
+)
 _EMBEDDED: Final = (
     "One sample whose other tokens have equal scores: lambda_l = (const) s_o s_l, s_l/s_o = "
     "e^-m_l, so p is proportional to e^-m, as for the loss sum_r exp(-<a_r, beta>): one orbit, "
@@ -51,7 +57,7 @@ def _pair(
             kind="limit",
             title=title,
             statement=(
-                f"If {model} is trained by gradient flow and the loss tends to its infimum, "
+                f"If {model} is trained and the loss tends to its infimum, "
                 f"the normalised margin tends to the best l{norm} margin."
             ),
             latex=_attains(norm),
@@ -84,6 +90,16 @@ def _pair(
 
 
 _TOGETHER: Final = ("symbolic.loss-infimum", "symbolic.margin-form-combined", "symbolic.kkt-l2")
+
+
+def _mirror(exponent: str, other: str) -> tuple[Claim, Claim]:
+    model = f"a vector of diagonal weights, by the mirror flow of |beta|_{exponent}^{exponent},"
+    return _pair(
+        f"mirror-l{exponent}", f"Mirror flow, p = {exponent}: the l{exponent} SVM", model,
+        (exponent, other), _MIRROR, _REACHED, _TOGETHER,
+    )  # fmt: skip
+
+
 _SEPARATE: Final = (
     "symbolic.loss-infimum", "symbolic.margin-form-diagonal", "symbolic.mirror-form",
     "symbolic.kkt-l1",
@@ -152,6 +168,9 @@ NEIGHBOUR_CLAIMS: Final[tuple[Claim, ...]] = (
         _APART,
         ("neighbour.embedding", *_SEPARATE),
     ),
+    *_mirror("1.5", "3"),
+    *_mirror("2", "1"),
+    *_mirror("3", "1.5"),
     Claim(
         key="control.combined-attains-nuclear",
         kind="control",

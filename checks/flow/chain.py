@@ -36,9 +36,9 @@ _DRIFT_LIMIT = np.log(1e6)
 
 def drift(start: Start, stretches: list[Stretch]) -> float | None:
     """Largest change of k^2 - q^2 or K^T K - Q^T Q over |K|^2 + |Q|^2, up to norm 1e6."""
-    if start.model == "combined":
+    if start.key is None or start.query is None:
         return None
-    key, query = np.asarray(start.key), np.asarray(start.query)
+    key, query = start.key, start.query
     worst = 0.0
     for stretch in stretches:
         if stretch.log_norm > _DRIFT_LIMIT:

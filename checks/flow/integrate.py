@@ -16,6 +16,7 @@ from checks.flow import early, late
 from checks.flow.factored import FactoredGeometry
 from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
 from checks.flow.ledger import Ledger
+from checks.flow.mirror import MirrorGeometry
 from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Probe
@@ -48,6 +49,10 @@ class Batch:
         geometry: Geometry
         if starts[0].model == "combined":
             geometry = CombinedGeometry(rows, stack([s.weights for s in starts]))
+            return cls(tokens, queries, scores, geometry)
+        if starts[0].model == "mirror":
+            exponents = stack([np.array([s.exponent]) for s in starts])
+            geometry = MirrorGeometry.of(rows, stack([s.theta for s in starts]), exponents)
             return cls(tokens, queries, scores, geometry)
         key = stack([np.asarray(s.key) for s in starts])
         query = stack([np.asarray(s.query) for s in starts])
