@@ -195,7 +195,7 @@ def check(
     from checks.problems import BadInput
 
     try:
-        result = own_data.check(file, model, starts, seed)
+        result = own_data.check(file, model, starts, seed, pictures=html is not None)
     except BadInput as error:
         raise _Bad(str(error)) from error
     if html is not None:
@@ -205,7 +205,7 @@ def check(
             reports.problem_page(result, html)
         except OSError as error:
             raise _Bad(f"cannot write {html}: {error.strerror or error}") from error
-    shown = {key: value for key, value in result.items() if key != "curves"}
+    shown = {key: value for key, value in result.items() if key != "page"}
     click.echo(dumps(shown) if as_json else own_data.summary(shown))
     _exit({"falsified": 1, "held": 0}.get(result["outcome"], 3))
 

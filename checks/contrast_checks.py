@@ -72,6 +72,7 @@ def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> Ca
                 p.case, judged.outcome, reason, margins,
                 informative=judged.outcome is Outcome.FALSIFIED,
                 measurements=judged.measurements, optima=optima, certificate=certificate,
+                fidelity=separate.fidelity.record,
             )  # fmt: skip
     measured = tuple(
         Measurement(f"{m.name}, {name}", m.value, m.tolerance, m.because)
@@ -82,6 +83,7 @@ def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> Ca
     return result(
         p.case, Outcome.HELD, "", margins, informative=p.informative and missed,
         measurements=measured, optima=optima, certificate=certificate,
+        fidelity=separate.fidelity.record,
     )  # fmt: skip
 
 

@@ -29,9 +29,19 @@ def histogram(values: Sequence[float]) -> dict[str, Any] | None:
 
 
 def record(
-    claim: Claim, verdict: Verdict, tally: Tally, need: Requirements, replay: str | None
+    claim: Claim,
+    verdict: Verdict,
+    tally: Tally,
+    need: Requirements,
+    replay: str | None,
+    shown: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The object of ``evidence/<key>.json`` (schema 1, additive changes only)."""
+    """The object of ``evidence/<key>.json`` (schema 1, additive changes only).
+
+    shown: fields of single cases made by the runner (``data`` of the worst, ``simplest``,
+    ``close_ups``, ``phase``), each of which may be missing.
+    """
+    looked = shown or {}
     results = tally.results
     return {
         "schema": SCHEMA,
@@ -65,7 +75,11 @@ def record(
         "must_see": {label: tally.regions.get(label, 0) for label in need.must_see},
         "regions": tally.regions,
         "tolerances": _tolerances(tally, need),
-        "worst": _worst(tally, replay),
+        "worst": _worst(tally, replay, looked.get("data")),
+        "simplest": looked.get("simplest"),
+        "close_ups": looked.get("close_ups", []),
+        "phase": looked.get("phase"),
+        "fidelity": _fidelity(results),
         "optima": _optima(results),
         "histograms": _histograms(results),
         "curves": _curves(results),
@@ -113,10 +127,16 @@ def _tolerances(tally: Tally, need: Requirements) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _worst(tally: Tally, replay: str | None) -> dict[str, Any] | None:
+def _worst(tally: Tally, replay: str | None, data: Any) -> dict[str, Any] | None:
     if tally.worst is None:
         return None
-    _, m = tally.worst
+    return {**case_shown(tally.worst[0], replay), "data": data}
+
+
+def case_shown(result: CaseResult, replay: str | None) -> dict[str, Any]:
+    """One case by its worst measurement, its file and the command that runs it again."""
+    m = result.worst
+    assert m is not None
     return {
         "name": m.name,
         "value": m.value,
@@ -126,6 +146,25 @@ def _worst(tally: Tally, replay: str | None) -> dict[str, Any] | None:
         "file": replay,
         "command": f"marginflow replay {replay}" if replay else "",
     }
+
+
+def _fidelity(results: Sequence[CaseResult]) -> dict[str, Any] | None:
+    """How far the runs behind the results may be trusted; None where no run was recorded."""
+    known = [r.fidelity for r in results if r.fidelity]
+    if not known:
+        return None
+    sampled = [one for one in known if one["stretches"]]
+    errors = [math.log10(max(one["local_error"], 1e-17)) for one in known]
+    counted = histogram(errors)
+    return {
+        "runs": len(known),
+        "audited": len(sampled),
+        "stretches": int(sum(one["stretches"] for one in sampled)),
+        "local_error": max(one["local_error"] for one in known),
+        "deviation": max((one["deviation"] for one in sampled), default=None),
+        "errors": counted and {"name": "local error", "label": "log10 of local error over its "
+                               "bound, worst step of each run", **counted},
+    }  # fmt: skip
 
 
 def _optima(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
@@ -167,7 +206,11 @@ def _curves(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     out = []
     for name in dict.fromkeys(name for r in shown for name in r.curves):
         series = [
-            {"label": f"{r.spec.get('family', '')} {r.problem_id[:6]}", "points": r.curves[name]}
+            {
+                "label": f"{r.spec.get('family', '')} {r.problem_id[:6]}",
+                "points": [point[:2] for point in r.curves[name]],
+                "times": [point[2] if len(point) > 2 else None for point in r.curves[name]],
+            }
             for r in shown[:CURVES_SHOWN]
             if name in r.curves
         ]

@@ -142,6 +142,7 @@ def _judged(prepared: Prepared, run: Run, context: Context, judge: Judge) -> Cas
         curves=gap_curves(run, prepared.claimed),
         optima=(prepared.claimed.record, prepared.rival.record),
         certificate=certificate,
+        fidelity=run.fidelity.record,
     )
 
 
@@ -166,16 +167,16 @@ def _separation(run: Run) -> float:
     return float((rows @ run.direction.ravel()).min())
 
 
-def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, float]]]:
-    """Relative gaps of margin and dual bound to the optimum, against ln norm (late phase)."""
+def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, ...]]]:
+    """Relative gaps of margin and dual bound to the optimum, late: (ln norm, gap, ln t)."""
     late = run.curve[np.isfinite(run.curve[:, 2])]
-    out: dict[str, list[tuple[float, float]]] = {}
+    out: dict[str, list[tuple[float, ...]]] = {}
     if len(late) and run.norm == claimed.norm and run.reached:
         gap, excess = 1 - claimed.optimum * late[:, 2], claimed.optimum * late[:, 3] - 1
         for name, values in (("margin gap", gap), ("certificate gap", gap + excess)):
             out[name] = [
-                (float(x), float(max(y, tolerances.EPS)))
-                for x, y in zip(late[:, 0], values, strict=True)
+                (float(x), float(max(y, tolerances.EPS)), float(t))
+                for x, y, t in zip(late[:, 0], values, late[:, 1], strict=True)
             ]
     return out
 

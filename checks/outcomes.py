@@ -99,12 +99,15 @@ class CaseResult:
     """Input descriptors for histograms: samples, tokens, dim, margin, condition, ..."""
     regions: tuple[str, ...] = ()
     """Labels of the regions of the input space this case lies in (``must_see``)."""
-    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    """Curve name -> at most 64 points (x, y)."""
+    curves: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    """Curve name -> at most 64 points (ln norm, y) or (ln norm, y, ln t)."""
     optima: tuple[Optimum, ...] = ()
     """The certified optima behind the judgement, the claimed one first."""
     certificate: dict[str, Any] | None = None
     """What ``audit`` re-verifies from raw tokens: norm, selected, primal, dual, gap."""
+    fidelity: dict[str, float] = field(default_factory=dict)
+    """Of the run behind it: local_error (largest over its bound), stretches (integrated again;
+    0 unless the run was sampled) and deviation (largest among those over its bound)."""
 
     @property
     def worst(self) -> Measurement | None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from checks import assumptions, judging, limit_checks, runs, svm, tolerances
+from checks import assumptions, judging, own_page, runs, svm, tolerances
 from checks.budgets import PROFILES
 from checks.certificates import OracleFailure
 from checks.flow.orbit import Status
@@ -43,9 +43,14 @@ class _Subject:
 
 
 def check(
-    path: Path, model: str | None = None, starts: int | None = None, seed: int = 0
+    path: Path,
+    model: str | None = None,
+    starts: int | None = None,
+    seed: int = 0,
+    pictures: bool = False,
 ) -> dict[str, Any]:
-    """The object of ``check --json`` (DESIGN.md), plus ``curves`` for the page.
+    """The object of ``check --json`` (DESIGN.md); with ``pictures`` also what only its page
+    shows, under ``page``: a few runs are made again for it.
 
     Raises BadInput, one line, for a file or an option that nothing can be judged on.
     """
@@ -68,6 +73,11 @@ def check(
                            audited=1.0)  # fmt: skip
     seconds = (time.monotonic() - begun) / len(everything)
     records = [_run(subject, run, seconds) for run in followed]
+    extra: dict[str, Any] = {}
+    if pictures:
+        extra["page"] = own_page.pictures(
+            problem, everything, followed, subject.solution, PROFILES["quick"].settings
+        )
     return {
         "schema": SCHEMA,
         "file": str(path),
@@ -84,7 +94,8 @@ def check(
         "runs": records,
         "outcome": _outcome([record["outcome"] for record in records]),
         "ignored": list(file.ignored),
-        "curves": _curves(subject, followed),
+        "assumptions": own_page.audit(problem, everything, subject.solution, subject.answer),
+        **extra,
     }
 
 
@@ -218,6 +229,7 @@ def _run(subject: _Subject, run: Run, seconds: float) -> dict[str, Any]:
             "deviation": run.fidelity.deviation,
             "fault": run.fidelity.own or run.fidelity.fault,
         },
+        "attention": own_page.attention(run),
         "steps": run.steps,
         "seconds": seconds,
     }
@@ -269,22 +281,6 @@ def _selected(subject: _Subject, run: Run) -> tuple[SvmSolution | None, str | No
     unfinished = run.status is Status.RESURGENT or not run.fidelity.ok
     held = -tolerance <= gap <= tolerance and not unfinished and judging.stays(run, solution)
     return solution, (Outcome.HELD if held else Outcome.INCONCLUSIVE).word
-
-
-def _curves(subject: _Subject, followed: list[Run]) -> list[dict[str, Any]]:
-    if subject.solution is None:
-        return []
-    out = []
-    for name in ("margin gap", "certificate gap"):
-        series = []
-        for index, run in enumerate(followed):
-            points = limit_checks.gap_curves(run, subject.solution).get(name)
-            if points:
-                series.append({"label": f"run {index}", "points": points})
-        if series:
-            out.append({"name": name, "title": name, "x_label": "ln N(W)", "y_label": name,
-                        "y_log": True, "series": series})  # fmt: skip
-    return out
 
 
 def summary(result: dict[str, Any]) -> str:

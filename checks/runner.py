@@ -14,7 +14,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
-from checks import evidence, registry, strategies
+from checks import closeup, evidence, registry, strategies
 from checks.aggregate import Requirements, Tally, Violation, decide
 from checks.budgets import PROFILES, Budget
 from checks.cases import Case, CaseSpec, campaign_specs, case_from_record, case_record, decode
@@ -55,9 +55,12 @@ def run_unit(unit: Unit) -> Verdict:
     check = registry.CHECKS[unit.claim]
     stream: Cases = registry.resolve(check.stream) if check.stream else None
     need = requirements(claim, stream, budget)
+    shown: dict[str, Any] = {}
     try:
         tally = measure(check, claim, stream, budget, unit)
         outcome, reason = decide(tally, need)
+        if stream is not None:
+            shown = closeup.look(claim, stream, tally, budget, unit.device)
     except Unavailable as missing:
         tally = Tally(())
         outcome, reason = Outcome.NOT_RUN, str(missing)
@@ -67,6 +70,8 @@ def run_unit(unit: Unit) -> Verdict:
     directory = Path(unit.directory)
     replay = write_case(directory, stream, tally, unit)
     worst = tally.worst
+    if stream is not None and worst is not None:
+        shown |= _cases_shown(directory, stream, tally, unit)
     verdict = Verdict(
         claim=claim.key,
         sentences=claim.sentences,
@@ -86,7 +91,7 @@ def run_unit(unit: Unit) -> Verdict:
         versions=versions(),
         seconds=round(time.monotonic() - begun, 3),
     )
-    written = evidence.record(claim, verdict, tally, need, replay)
+    written = evidence.record(claim, verdict, tally, need, replay, shown)
     _write(directory / "evidence" / f"{claim.key}.json", written)
     return verdict
 
@@ -269,13 +274,31 @@ def write_case(directory: Path, stream: Cases, tally: Tally, unit: Unit) -> str 
     """
     falsified = tally.of(Outcome.FALSIFIED)
     chosen = falsified[0] if falsified else (tally.worst[0] if tally.worst else None)
-    if chosen is None or "blob" not in chosen.spec:
+    if stream is None or chosen is None or "blob" not in chosen.spec:
         return None
-    spec = CaseSpec.from_json(chosen.spec)
-    case = stream.decode(spec) if isinstance(stream, Given) else decode(spec)
-    name = f"cases/{unit.claim}-{chosen.outcome.word}-{chosen.problem_id}.json"
+    return _write_one(directory, closeup.decoded(stream, chosen), chosen, unit)
+
+
+def _write_one(directory: Path, case: Case, chosen: CaseResult, unit: Unit, word: str = "") -> str:
+    name = f"cases/{unit.claim}-{word or chosen.outcome.word}-{chosen.problem_id}.json"
     _write(directory / name, case_file(case, chosen, unit))
     return name
+
+
+def _cases_shown(
+    directory: Path, stream: Stream | Given, tally: Tally, unit: Unit
+) -> dict[str, Any]:
+    """The data of the worst case, and the simplest one with its own replay file."""
+    assert tally.worst is not None
+    worst, plain = tally.worst[0], closeup.simplest(tally)
+    shown: dict[str, Any] = {}
+    if "blob" in worst.spec:
+        shown["data"] = closeup.data_of(closeup.decoded(stream, worst))
+    if plain is not None and plain.worst is not None:
+        case = closeup.decoded(stream, plain)
+        name = _write_one(directory, case, plain, unit, "simplest")
+        shown["simplest"] = {**evidence.case_shown(plain, name), "data": closeup.data_of(case)}
+    return shown
 
 
 def case_file(case: Case, result: CaseResult, unit: Unit) -> dict[str, Any]:

@@ -42,6 +42,15 @@ class Fidelity:
     def ok(self) -> bool:
         return not self.fault
 
+    @property
+    def record(self) -> dict[str, float]:
+        """What the evidence keeps of it (``outcomes.CaseResult.fidelity``)."""
+        return {
+            "local_error": self.worst_error,
+            "stretches": self.audited,
+            "deviation": self.deviation,
+        }
+
 
 @dataclass(frozen=True)
 class Run:

@@ -54,7 +54,7 @@ def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseRe
             result(
                 case, judged.outcome, judged.reason, margins, informative=informative,
                 measurements=judged.measurements, regions=regions, optima=judged.optima,
-                certificate=certificate,
+                certificate=certificate, fidelity=run.fidelity.record,
             )
         )  # fmt: skip
     return out

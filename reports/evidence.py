@@ -3,70 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from typing import Any
 
 from checks.outcomes import SCHEMA, Outcome
 from reports.fields import BadReport, Fields
+from reports.figures import CloseUp, Curve, Grid, Histogram, Phase
 
 KINDS = ("symbolic", "flow", "limit", "rate", "selection", "contrast", "control")
 EXPECTATIONS = ("held", "falsified", "open")
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """counts[i] values lie in [edges[i], edges[i+1]); a first or last edge of None is open."""
-
-    name: str
-    label: str
-    edges: tuple[float | None, ...]
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, fields: Fields) -> Histogram:
-        edges, counts = fields.numbers("edges"), fields.numbers("counts")
-        inner = [e for e in edges if e is not None]
-        if len(edges) != len(counts) + 1 and (edges or counts):
-            raise fields.bad("edges", "one longer than 'counts'")
-        if None in edges[1:-1] or any(b <= a for a, b in pairwise(inner)):
-            raise fields.bad("edges", "increasing numbers")
-        if any(c is None or c < 0 or c != int(c) for c in counts):
-            raise fields.bad("counts", "whole numbers >= 0")
-        name = fields.text("name")
-        whole = tuple(int(c) for c in counts if c is not None)
-        return cls(name, fields.text("label") or name, tuple(edges), whole)
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts)
-
-
-@dataclass(frozen=True)
-class Series:
-    label: str
-    points: tuple[tuple[float, float | None], ...]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One plot; a y of None is a value that was not finite and breaks the line."""
-
-    name: str
-    title: str
-    x_label: str
-    y_label: str
-    y_log: bool
-    series: tuple[Series, ...]
-
-    @classmethod
-    def of(cls, fields: Fields) -> Curve:
-        return cls(
-            fields.text("name"),
-            fields.text("title") or fields.text("name"),
-            fields.text("x_label"),
-            fields.text("y_label"),
-            bool(fields.flag("y_log")),
-            fields.each("series", lambda f: Series(f.text("label"), f.points("points"))),
-        )
 
 
 @dataclass(frozen=True)
@@ -115,8 +59,8 @@ class ToleranceUsed:
 
 
 @dataclass(frozen=True)
-class Worst:
-    """The measurement nearest to, or furthest beyond, its tolerance.  ratio None: infinite."""
+class ShownCase:
+    """A case by its worst measurement.  ratio None: infinite.  data: its arrays, or None."""
 
     name: str
     value: float | None
@@ -125,9 +69,11 @@ class Worst:
     because: str
     file: str
     command: str
+    data: dict[str, Any] | None
 
     @classmethod
-    def of(cls, fields: Fields) -> Worst:
+    def of(cls, fields: Fields) -> ShownCase:
+        data = fields.inner("data")
         return cls(
             fields.text("name"),
             fields.number("value"),
@@ -136,6 +82,31 @@ class Worst:
             fields.text("because"),
             fields.text("file"),
             fields.text("command"),
+            None if data is None else data.data,
+        )
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How far the runs may be trusted: local errors over their bound, and what was audited."""
+
+    runs: int
+    audited: int
+    stretches: int
+    local_error: float | None
+    deviation: float | None
+    errors: Histogram | None
+
+    @classmethod
+    def of(cls, fields: Fields) -> Fidelity:
+        errors = fields.inner("errors")
+        return cls(
+            fields.count("runs"),
+            fields.count("audited"),
+            fields.count("stretches"),
+            fields.number("local_error"),
+            fields.number("deviation"),
+            None if errors is None else Histogram.of(errors),
         )
 
 
@@ -191,7 +162,12 @@ class Evidence:
     reasons: dict[str, int] = field(default_factory=dict)
     must_see: dict[str, int] = field(default_factory=dict)
     tolerances: tuple[ToleranceUsed, ...] = ()
-    worst: Worst | None = None
+    worst: ShownCase | None = None
+    simplest: ShownCase | None = None
+    close_ups: tuple[CloseUp, ...] = ()
+    phase: Phase | None = None
+    fidelity: Fidelity | None = None
+    grids: tuple[Grid, ...] = ()
     optima: tuple[Optima, ...] = ()
     histograms: tuple[Histogram, ...] = ()
     curves: tuple[Curve, ...] = ()
@@ -205,6 +181,8 @@ class Evidence:
     def of(cls, fields: Fields) -> Evidence:
         require_schema(fields)
         citation, worst = fields.inner("citation"), fields.inner("worst")
+        simplest, phase = fields.inner("simplest"), fields.inner("phase")
+        fidelity = fields.inner("fidelity")
         return cls(
             key=fields.text("claim", required=True),
             kind=word_of(fields, "kind", KINDS),
@@ -227,7 +205,12 @@ class Evidence:
             reasons=fields.counts("reasons"),
             must_see=fields.counts("must_see"),
             tolerances=fields.each("tolerances", ToleranceUsed.of),
-            worst=None if worst is None else Worst.of(worst),
+            worst=None if worst is None else ShownCase.of(worst),
+            simplest=None if simplest is None else ShownCase.of(simplest),
+            close_ups=fields.each("close_ups", CloseUp.of),
+            phase=None if phase is None else Phase.of(phase),
+            fidelity=None if fidelity is None else Fidelity.of(fidelity),
+            grids=fields.each("grids", Grid.of),
             optima=fields.each("optima", Optima.of),
             histograms=fields.each("histograms", Histogram.of),
             curves=fields.each("curves", Curve.of),

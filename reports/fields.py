@@ -123,6 +123,34 @@ class Fields:
                 pairs.append((x, y))
         return tuple(pairs)
 
+    def vectors(self, key: str, size: int) -> list[tuple[float, ...]]:
+        """Lists of ``size`` numbers; a vector with a number that was not finite is dropped."""
+        out = []
+        for value in self._list(key):
+            if not isinstance(value, list) or len(value) != size:
+                raise self.bad(key, f"a list of lists of {size} numbers")
+            known = [v for v in (self._float(v, key) for v in value) if v is not None]
+            if len(known) == size:
+                out.append(tuple(known))
+        return out
+
+    def labels(self, key: str) -> tuple[str, ...]:
+        """A list of strings and numbers, as strings."""
+        values = self._list(key)
+        if not all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in values):
+            raise self.bad(key, "a list of strings or numbers")
+        return tuple(v if isinstance(v, str) else f"{v:g}" for v in values)
+
+    def rows(self, key: str, make: Callable[[Fields], Made]) -> tuple[tuple[Made, ...], ...]:
+        """``make`` of each object in the list of lists ``key``."""
+        out = []
+        for i, row in enumerate(self._list(key)):
+            if not isinstance(row, list):
+                raise self.bad(key, "a list of lists")
+            where = f"{self.where}: {key}[{i}]"
+            out.append(tuple(make(Fields.of(v, f"{where}[{j}]")) for j, v in enumerate(row)))
+        return tuple(out)
+
     def _list(self, key: str) -> list[Any]:
         value = self.data.get(key)
         if value is None:

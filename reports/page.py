@@ -13,9 +13,12 @@ from markupsafe import Markup
 
 from checks.outcomes import exit_status
 from reports import plots, text
+from reports.evidence import Assumption
 from reports.fields import BadReport
 from reports.graph import anchor, claim_graph
 from reports.mathml import formula, prose
+from reports.planted import read_planted
+from reports.portraits import phase_portrait
 from reports.run import Run, read_run
 from reports.standing import STANDINGS, sentence_verdicts, standings_of, unmet
 from reports.summary import summary_of
@@ -64,6 +67,10 @@ def page_of(run: Run) -> str:
         profiles=sorted({v.profile for v in verdicts if v.profile}),
         seeds=sorted({v.seed for v in verdicts}),
         seconds=sum(v.seconds for v in verdicts),
+        planted=read_planted(),
+        real=[r for r in run.records if r.key.startswith("data.")],
+        assumed=_assumed(run),
+        assumption_anchor=lambda key: assumption_anchor(run, key),
     )
 
 
@@ -137,6 +144,9 @@ def _environment() -> Environment:
         swatch=plots.swatch,
         missing_points=plots.missing_points,
         below_zero=plots.below_zero,
+        phase_portrait=phase_portrait,
+        arrays=text.arrays,
+        short=text.first_sentence,
         ratio_strip=plots.ratio_strip,
     )
     return environment
@@ -158,6 +168,20 @@ def _status(run: Run) -> int | None:
     """What ``verify`` exits with; None where the files do not add up to one whole run."""
     whole = all(r.verdict is not None and not r.conflict for r in run.records)
     return exit_status(run.verdicts) if run.records and whole else None
+
+
+def _assumed(run: Run) -> list[Assumption]:
+    """Every assumption of the run once, in the order of the claims."""
+    found = [a for r in run.records if r.evidence is not None for a in r.evidence.assumptions]
+    return list({a.key: a for a in reversed(found)}.values())[::-1]
+
+
+def assumption_anchor(run: Run, key: str) -> str:
+    """The id of an assumption's entry; unique, like a claim's."""
+    keys = [a.key for a in _assumed(run)]
+    same = [other for other in keys if text.slug(other) == text.slug(key)]
+    at = same.index(key)
+    return f"assumption-{text.slug(key)}" + (f":{at}" if at else "")
 
 
 def _rests_upon(run: Run) -> dict[str, list[str]]:

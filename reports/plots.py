@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
 from reports.axes import Scale
-from reports.evidence import Curve, Histogram, Series
+from reports.figures import Curve, Histogram, Series
 from reports.text import count, number
 
 STYLES = 6  # line styles in style.css (s0 to s5); further series repeat them
+_FLAT = 0.2
+"""SVG units by which a drawn line may miss a point of the data: less than a pixel shows."""
 
 
 def line_plot(curve: Curve) -> Markup:
-    """The curve's series over one pair of axes; SVG of 460 x 262 units, or "" without data.
+    """The curve's series over one pair of axes; SVG of 300 x 196 units, or "" without data.
 
     On a logarithmic axis values <= 0 have no place: they are left out and counted in the
     text twin, like values that were not finite.
@@ -23,30 +26,62 @@ def line_plot(curve: Curve) -> Markup:
     points = [p for segments in drawn for segment in segments for p in segment]
     if not points:
         return Markup("")
-    width, height, left, right, top, bottom = 460, 262, 50, 12, 24, 42
-    x = Scale.over([p[0] for p in points], left, width - right, snug=True)
-    y = Scale.over([p[1] for p in points], height - bottom, top, log=curve.y_log)
-    out = [_open(width, height, _curve_words(curve), curve.title)]
-    for at, label in y.ticks():
-        out.append(f'<path class="grid" d="M{left} {at:.1f}H{width - right}"/>')
-        out.append(f'<text class="tick" x="{left - 6}" y="{at + 4:.1f}">{escape(label)}</text>')
-    out.append(f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>')
-    for at, label in x.ticks():
-        out.append(f'<path class="axis" d="M{at:.1f} {height - bottom}v4"/>')
-        out.append(_mid(at, height - bottom + 17, label))
-    out.append(_mid((left + width - right) / 2, height - 6, curve.x_label, "name"))
-    out.append(f'<text class="name" x="2" y="13">{escape(curve.y_label)}</text>')
+    width, height, left, right, top, bottom = 300, 196, 42, 8, 20, 38
+    base = height - bottom
+    x = Scale.over([p[0] for p in points], left, width - right, snug=True, signed=True)
+    ends = [v for v in curve.y_range if v > 0 or not curve.y_log]
+    y = Scale.over([*(p[1] for p in points), *ends], base, top, log=curve.y_log)
+    out = [_open(width, height, _curve_words(curve))]
+    across, marks = y.ticks(5), x.ticks(5)
+    lines = "".join(f"M{left} {at:.1f}H{width - right}" for at, _ in across)
+    out.append(f'<path class="grid" d="{lines}"/>')
+    out.append('<g class="tick">')
+    out += [_text(left - 5, at + 4, label) for at, label in across]
+    ticks = "".join(f"M{at:.1f} {base}v4" for at, _ in marks)
+    out.append(f'</g><path class="axis" d="M{left} {base}H{width - right}{ticks}"/><g class="mid">')
+    out += [_text(at, base + 16, label) for at, label in _apart(marks, 8)]
+    out.append(_text((left + width - right) / 2, height - 5, curve.x_label, "name"))
+    out.append(f'</g><text class="name" x="2" y="11">{escape(curve.y_label)}</text>')
     for i, segments in enumerate(drawn):
         style = f"line s{i % STYLES}"
         for segment in segments:
-            places = [f"{x.at(a):.1f} {y.at(b):.1f}" for a, b in segment]
+            places = _simplified([(x.at(a), y.at(b)) for a, b in segment])
             if len(places) == 1:
-                a, b = places[0].split()
-                out.append(f'<circle class="{style}" cx="{a}" cy="{b}" r="2"/>')
+                a, b = places[0]
+                out.append(f'<circle class="{style}" cx="{a:.1f}" cy="{b:.1f}" r="2"/>')
             else:
-                out.append(f'<path class="{style}" d="M{"L".join(places)}"/>')
+                steps = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
+                out.append(f'<path class="{style}" d="M{steps}"/>')
     out.append("</svg>")
     return Markup("".join(out))
+
+
+def _apart(marks: list[tuple[float, str]], unit: float) -> list[tuple[float, str]]:
+    """The marks whose labels, ``unit`` wide a character, leave room for each other."""
+    kept: list[tuple[float, str]] = []
+    for at, label in marks:
+        if not kept or at - kept[-1][0] >= unit * (len(label) + len(kept[-1][1])) / 2:
+            kept.append((at, label))
+    return kept
+
+
+def _simplified(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The polyline without the points that lie within ``_FLAT`` of it (Douglas, Peucker)."""
+    if len(places) < 3:
+        return places
+    (x0, y0), (x1, y1) = places[0], places[-1]
+    dx, dy = x1 - x0, y1 - y0
+    square = dx * dx + dy * dy
+
+    def off(p: tuple[float, float]) -> float:
+        along = ((p[0] - x0) * dx + (p[1] - y0) * dy) / square if square else 0.0
+        along = min(max(along, 0.0), 1.0)
+        return math.hypot(p[0] - x0 - along * dx, p[1] - y0 - along * dy)
+
+    far = max(range(1, len(places) - 1), key=lambda i: off(places[i]))
+    if off(places[far]) <= _FLAT:
+        return [places[0], places[-1]]
+    return [*_simplified(places[: far + 1])[:-1], *_simplified(places[far:])]
 
 
 def histogram(h: Histogram, *, signed: bool = False) -> Markup:
@@ -59,7 +94,7 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     """
     if not h.total:
         return Markup("")
-    width, height, left, right, top, bottom = 300, 118, 6, 6, 16, 24
+    width, height, left, right, top, bottom = 300, 112, 6, 6, 14, 22
     edges = _closed(h.edges)
     places, labels = _edge_places(edges, h, left, width - right)
     tallest = max(h.counts)
@@ -68,22 +103,23 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     for i, n in enumerate(h.counts):
         if n:
             rise = max(1.5, (base - top) * n / tallest)  # 1.5 units: a lone case stays visible
-            a, b = places[i] + 0.5, max(places[i + 1] - 0.5, places[i] + 1.0)
+            a, wide = places[i] + 0.5, max(places[i + 1] - places[i] - 1, 0.5)
             kind = _sign(edges[i], edges[i + 1]) if signed else ""
-            bars[kind].append(f"M{a:.1f} {base}V{base - rise:.1f}H{b:.1f}V{base}")
-    out = [_open(width, height, _histogram_words(h, signed=signed), h.label)]
+            bars[kind].append(f"M{a:.4g} {base}v-{rise:.3g}h{wide:.3g}V{base}")
+    out = [_open(width, height, _histogram_words(h, signed=signed))]
     for kind, paths in bars.items():
         if paths:
             out.append(f'<path class="bar{kind}" d="{"".join(paths)}"/>')
-    out.append(f'<path class="axis" d="M{left} {base}H{width - right}"/>')
-    for at, label in labels:
-        anchor = " start" if at < left + 12 else " end" if at > width - right - 12 else ""
-        out.append(f'<path class="axis" d="M{at:.1f} {base}v3"/>')
-        out.append(_mid(at, height - 7, label, f"tick-x{anchor}"))
+    ticks = "".join(f"M{at:.1f} {base}v3" for at, _ in labels)
+    out.append(f'<path class="axis" d="M{left} {base}H{width - right}{ticks}"/><g class="mid">')
+    for at, label in _apart(labels, 7):
+        anchor = "start" if at < left + 12 else "end" if at > width - right - 12 else ""
+        out.append(_text(at, height - 6, label, anchor))
+    out.append("</g>")
     if signed and edges[0] < 0 < edges[-1]:
         zero = _between(0.0, edges, places)
         out.append(f'<path class="zero" d="M{zero:.1f} {base}V{top - 6}"/>')
-    out.append(f'<text class="name" x="{left}" y="10">{count(tallest)}</text></svg>')
+    out.append(f'<text x="{left}" y="10">{count(tallest)}</text></svg>')
     return Markup("".join(out))
 
 
@@ -95,15 +131,15 @@ def swatch(index: int) -> Markup:
     )
 
 
-def _open(width: int, height: int, words: str, title: str) -> str:
+def _open(width: int, height: int, words: str) -> str:
     return (
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(words)}"><title>{escape(title)}</title>'
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}">'
     )
 
 
-def _mid(x: float, y: float, label: str, style: str = "tick-x") -> str:
-    return f'<text class="{style} mid" x="{x:.1f}" y="{y:.1f}">{escape(label)}</text>'
+def _text(x: float, y: float, label: str, style: str = "") -> str:
+    named = f' class="{style}"' if style else ""
+    return f'<text{named} x="{x:.4g}" y="{y:.4g}">{escape(label)}</text>'
 
 
 def _segments(series: Series, *, log: bool) -> list[list[tuple[float, float]]]:
@@ -138,7 +174,7 @@ def _curve_words(curve: Curve) -> str:
 
 
 def _histogram_words(h: Histogram, *, signed: bool) -> str:
-    """Range, median bin and fullest bin: what a glance at the bars gives."""
+    """Range and median bin: what a glance at the bars gives."""
     filled = [i for i, n in enumerate(h.counts) if n]
     seen, middle = 0, filled[0]
     for i in filled:
@@ -146,14 +182,12 @@ def _histogram_words(h: Histogram, *, signed: bool) -> str:
         if 2 * seen >= h.total:
             middle = i
             break
-    fullest = max(filled, key=lambda i: h.counts[i])
     words = [f"{h.label or 'signed margin'}: {count(h.total)} values"]
     if signed:
         words.append(f"{count(below_zero(h))} below zero")
     words.append(f"lowest in {_bin_words(h, filled[0])}")
     words.append(f"median in {_bin_words(h, middle)}")
     words.append(f"highest in {_bin_words(h, filled[-1])}")
-    words.append(f"most, {count(h.counts[fullest])}, in {_bin_words(h, fullest)}")
     return "; ".join(words) + "."
 
 
@@ -209,7 +243,7 @@ def _edge_places(
     steps = [b - a for a, b in pairwise(edges)]
     if max(steps) <= 1.01 * min(steps):  # equal to one percent, the eye's limit
         linear = Scale(edges[0], edges[-1], start, end)
-        return [linear.at(e) for e in edges], linear.ticks(5)
+        return [linear.at(e) for e in edges], linear.ticks(4)
     if edges[0] > 0:
         ratios = [b / a for a, b in pairwise(edges)]
         if max(ratios) <= 1.01 * min(ratios):

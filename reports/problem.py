@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from checks.outcomes import Outcome, finite
-from reports.evidence import Curve, outcome_of, require_schema
+from reports.evidence import outcome_of, require_schema
 from reports.fields import Fields
+from reports.figures import CloseUp, Curve, Phase
 from reports.page import render, write
 from reports.standing import STANDINGS
 
@@ -20,6 +21,54 @@ _NUMBERS = (
     "log_time",
     "conservation_drift",
 )
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One assumption with its signed margins: one of the problem, or one a start.
+
+    met: None where undecided.
+    """
+
+    key: str
+    statement: str
+    latex: str
+    scope: str
+    margins: tuple[float | None, ...]
+    met: bool | None
+
+    @classmethod
+    def of(cls, fields: Fields) -> Audited:
+        return cls(
+            fields.text("key"),
+            fields.text("statement"),
+            fields.text("latex"),
+            fields.text("scope"),
+            tuple(fields.numbers("margins")),
+            fields.flag("met"),
+        )
+
+    @property
+    def least(self) -> float | None:
+        return min((m for m in self.margins if m is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention on each sample's optimal token before and after a run."""
+
+    optimal: tuple[str, ...]
+    before: tuple[float | None, ...]
+    after: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, fields: Fields) -> Attention:
+        optimal, before, after = (
+            fields.labels("optimal"), fields.numbers("before"), fields.numbers("after"),
+        )  # fmt: skip
+        if not len(optimal) == len(before) == len(after):
+            raise fields.bad("after", "as long as 'optimal' and 'before'")
+        return cls(optimal, tuple(before), tuple(after))
 
 
 @dataclass(frozen=True)
@@ -35,10 +84,11 @@ class ProblemRun:
     steps: int | None
     seconds: float | None
     fidelity: str
+    attention: Attention | None
 
     @classmethod
     def of(cls, fields: Fields) -> ProblemRun:
-        tokens = fields.data.get("selected_tokens")
+        tokens, attention = fields.data.get("selected_tokens"), fields.inner("attention")
         return cls(
             outcome=outcome_of(fields),
             selected_outcome=fields.text("selected_outcome"),
@@ -49,19 +99,23 @@ class ProblemRun:
             steps=fields.integer("steps"),
             seconds=fields.number("seconds"),
             fidelity=_words(fields.data.get("fidelity")),
+            attention=None if attention is None else Attention.of(attention),
         )
 
 
 def problem_page(result: dict[str, Any], destination: Path) -> Path:
     """Write the page of one ``check --json`` object (DESIGN.md) to ``destination``.
 
-    ``result`` may carry ``curves`` beside the documented fields, as in an evidence file.
+    ``result`` may carry ``page`` beside the documented fields: ``curves``, ``close_ups`` and
+    ``phase`` as in an evidence file.
     Raises BadReport (a ValueError, one line) if a field is not of the documented type.
     """
     fields = Fields.of(finite(result), "the result of check")
     require_schema(fields)
     problem, svm = fields.inner("problem"), fields.inner("svm")
     outcome = outcome_of(fields)
+    drawn = fields.inner("page") or Fields({}, fields.where)
+    phase = drawn.inner("phase")
     page = render(
         "problem.html.j2",
         file=fields.text("file"),
@@ -72,7 +126,10 @@ def problem_page(result: dict[str, Any], destination: Path) -> Path:
         problem=None if problem is None else _problem(problem),
         svm=None if svm is None else _svm(svm),
         runs=fields.each("runs", ProblemRun.of),
-        curves=fields.each("curves", Curve.of),
+        audited=fields.each("assumptions", Audited.of),
+        curves=drawn.each("curves", Curve.of),
+        close_ups=drawn.each("close_ups", CloseUp.of),
+        phase=None if phase is None else Phase.of(phase),
     )
     return write(Path(destination), page)
 

@@ -6,9 +6,11 @@ that page, graph, legend and summary cannot disagree.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from checks.outcomes import Outcome
+from reports.evidence import ShownCase
 from reports.run import Record, Run
 
 
@@ -133,6 +135,8 @@ class SentenceVerdict:
     ``informative`` sums over the sampled claims expected to hold; ``problems`` is the most
     distinct problems one of them saw (a lower bound for all together), ``fewest`` the
     informative cases of the one that saw the fewest.  ``worst`` is value/tolerance.
+    ``worst_case`` is the measurement that ratio is of.  ``seen``: for each quantity measured by a
+    principal claim its largest tolerance, beyond which no case would have counted as held.
     ``culprits`` are the keys that give it its standing, where that is not green;
     ``principal`` the claims no other claim of the sentence rests on.
     """
@@ -152,6 +156,8 @@ class SentenceVerdict:
     problems: int
     worst: float | None
     principal: tuple[Record, ...]
+    worst_case: ShownCase | None
+    seen: tuple[tuple[str, float], ...]
 
     def words(self, field: str) -> list[str]:
         """The distinct texts of one field of evidence, over the principal claims."""
@@ -202,6 +208,7 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
     worst = [r.verdict.worst for r in claims if r.verdict and r.verdict.worst is not None]
     standing, why, culprits = _judge(run, key, claims, controls, standings)
     resting = {needed for r in claims for needed in r.rests_on}
+    principal = tuple(r for r in claims if r.key not in resting)
     return SentenceVerdict(
         key=key,
         text=run.sentence_texts.get(key) or _PARAPHRASES.get(key, ""),
@@ -217,8 +224,24 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
         fewest=min((v.informative for v in sampled), default=0),
         problems=max((v.problems for v in sampled), default=0),
         worst=max(worst, default=None),
-        principal=tuple(r for r in claims if r.key not in resting),
+        principal=principal,
+        worst_case=_worst_case(claims),
+        seen=_seen(principal),
     )
+
+
+def _worst_case(claims: list[Record]) -> ShownCase | None:
+    known = [r.evidence.worst for r in claims if r.evidence is not None and r.evidence.worst]
+    return max(known, key=lambda w: math.inf if w.ratio is None else w.ratio, default=None)
+
+
+def _seen(principal: tuple[Record, ...]) -> tuple[tuple[str, float], ...]:
+    largest: dict[str, float] = {}
+    for record in principal:
+        for used in record.evidence.tolerances if record.evidence is not None else ():
+            if used.value is not None and used.value > 0:
+                largest[used.name] = max(used.value, largest.get(used.name, 0.0))
+    return tuple(largest.items())
 
 
 def _judge(

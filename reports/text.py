@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -49,6 +51,27 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min"
 
 
+def first_sentence(words: str) -> str:
+    """``words`` up to the first full stop that a capital follows."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", words, maxsplit=1)[0]
+
+
 def slug(key: str) -> str:
     """``key`` as an id: letters, digits, dot, dash, underscore.  Not injective by itself."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", key) or "claim"
+
+
+def arrays(data: dict[str, Any]) -> str:
+    """JSON of named arrays, one row of numbers a line; every float as short as it reads back."""
+    parts = [f"  {json.dumps(name)}: {_rows(value, 2)}" for name, value in data.items()]
+    return "{\n" + ",\n".join(parts) + "\n}"
+
+
+def _rows(value: Any, depth: int) -> str:
+    if isinstance(value, list) and any(isinstance(part, list) for part in value):
+        inner = (",\n" + " " * (depth + 1)).join(_rows(part, depth + 1) for part in value)
+        return f"[{inner}]"
+    if isinstance(value, list):
+        return "[" + ", ".join(_rows(part, depth) for part in value) + "]"
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value)) if whole else json.dumps(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,21 @@ def evidence_of(claim: tuple[Any, ...], verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
     if kind != "symbolic":
         record |= _sampled(key, verdict)
+    if expect == "open":
+        record["grids"] = [_grid()]
     return record
+
+
+def _grid() -> dict[str, Any]:
+    """A heat map with an empty cell."""
+    cell = {"share": 0.75, "n": 12, "note": ""}
+    return {
+        "title": "Share of starts that reach the infimum",
+        "x": {"name": "rank", "values": [1, 2, 3]},
+        "y": {"name": "scale of the start", "values": ["small", "large"]},
+        "cells": [[cell, cell | {"share": 0.0}, cell | {"share": 1.0, "note": "all"}],
+                  [cell | {"share": None, "n": 0}, cell, cell]],
+    }  # fmt: skip
 
 
 def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
@@ -242,6 +255,35 @@ def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
             "name": "margin gap", "value": 5.9e-8, "tolerance": 1.9e-7, "ratio": verdict.worst,
             "because": "The certificate's lower end lies this far below the solver's optimum.",
             "file": verdict.case, "command": f"marginflow replay reports/out/cases/{key}.json",
+            "data": {"tokens": [[[1.0, -0.5], [0.25, 2.0]]], "queries": [[1.0, 1e-300]],
+                     "scores": [[0.1, 0.2]], "key": [1.0, 2.0], "query": [0.5, 1.5]},
+        },
+        "simplest": {
+            "name": "margin gap", "value": 1e-9, "tolerance": 1.9e-7, "ratio": 5.3e-3,
+            "because": "The same.", "file": f"cases/{key}-simplest.json",
+            "command": f"marginflow replay cases/{key}-simplest.json", "data": None,
+        },
+        "close_ups": [
+            {"of": "worst", "curves": [
+                {"name": "kkt", "title": "KKT residuals", "x_label": "ln N(W)",
+                 "y_label": "residual, relative", "y_log": True,
+                 "series": [{"label": "stationarity, 1 − cos",
+                             "points": [[i, 10.0 ** -i] for i in range(12)],
+                             "times": [10.0**i for i in range(12)]}]},
+            ]},
+        ],
+        "phase": {
+            "title": "The simplest case", "norm": "l1", "axes": ["β₁", "β₂"],
+            "face": [[0.5, 0.5], [0.75, 0.25]],
+            "paths": [
+                {"reached": True, "points": [[-0.5, 0.5], [0.0, 1.0], [0.55, 0.45]]},
+                {"reached": False, "points": [[-0.5, -0.5], [-0.9, -0.1]]},
+            ],
+        },
+        "fidelity": {
+            "runs": 148, "audited": 8, "stretches": 64, "local_error": 0.98, "deviation": 0.012,
+            "errors": {"name": "local error", "label": "log10 of local error over its bound",
+                       "edges": [-3.0, -2.0, -1.0, 0.0], "counts": [1, 3, 144]},
         },
         "histograms": [
             {"name": "samples", "label": "samples n", "edges": [0.5 + i for i in range(9)],
@@ -258,7 +300,8 @@ def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
                 "y_label": "gap, relative", "y_log": True,
                 "series": [
                     {"label": "primal gap, worst case",
-                     "points": [[1.3 * i, 0.6 * math.exp(-0.21 * i)] for i in range(64)]},
+                     "points": [[1.3 * i, 0.6 * math.exp(-0.21 * i)] for i in range(64)],
+                     "times": [None, *(math.exp(1.1 * i) - 5 for i in range(1, 64))]},
                     {"label": "dual gap, worst case",
                      "points": [[1.3 * i, 0.9 * math.exp(-0.17 * i) * (1.3 + math.sin(i / 3))]
                                 for i in range(64)]},
@@ -353,11 +396,13 @@ def problem_result() -> dict[str, Any]:
         "direction": [0.25, -0.5, 0.25], "log_norm": 71.3, "log_time": 3.2e30,
         "conservation_drift": 2e-11, "fidelity": {"local_error": 1e-8, "audited": 3},
         "steps": 212, "seconds": 0.4,
+        "attention": {"optimal": [2, 0, 1], "before": [0.2, 0.31, 0.4], "after": [1.0, 1.0, 1.0]},
     }  # fmt: skip
     stuck = run | {
         "outcome": "vacuous", "reached_infimum": False, "margin_gap": None,
         "reason": "the infimum is not reached: sample 1 settles on token 3",
     }  # fmt: skip
+    sampled = _sampled("x", verdict_of(CLAIMS[6]))
     return {
         "schema": 1, "file": "my.npz", "model": "diagonal", "outcome": "held",
         "problem": {
@@ -371,5 +416,11 @@ def problem_result() -> dict[str, Any]:
             "exact": {"of": "optimum", "value": "14591/5000"},
         },
         "runs": [run, stuck],
-        "curves": _sampled("x", replace(verdict_of(CLAIMS[6])))["curves"],
+        "assumptions": [
+            {"key": "separable", "statement": "Some weights separate the data.",
+             "latex": r"\gamma^* > 0", "scope": "problem", "margins": [0.3427], "met": True},
+            {"key": "nonzero-invariant", "statement": "No invariant is zero.", "latex": "c_j > 0",
+             "scope": "start", "margins": [0.2, -0.01], "met": False},
+        ],
+        "page": {key: sampled[key] for key in ("curves", "close_ups", "phase")},
     }  # fmt: skip

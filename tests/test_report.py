@@ -118,7 +118,8 @@ def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path))
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {"sentences", "graph", "claims", "limitations", "provenance"} <= set(ids)
+    assert {"sentences", "graph", "claims", "planted", "atlas", "assumptions"} <= set(ids)
+    assert {"limitations", "provenance"} <= set(ids)
     assert {f"claim-{c[0]}" for c in CLAIMS} <= set(ids)
     assert verdicts_on(page) == dict.fromkeys(("S1", "S2", "S3", "S4", "S5"), "held") | {
         "S6": "partial"  # the fixture has no control for it
@@ -135,6 +136,14 @@ def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
         "Margins are compared, not minimisers",
         "simplex: 163, integer simplex: 2",
         "proved: 161, disproved: 4",
+        "would have seen margin gap above 1.9×10⁻⁷",
+        "margin gap 5.9×10⁻⁸",
+        "64 stretches by an independent method",
+        "Simplest informative case",
+        '"queries": [[1, 1e-300]]',
+        "they are in cases/limit-direction-l1-simplest.json",
+        "Phase portrait",
+        "Share of starts that reach the infimum",
         "Late steps need watching",
         "20240313",
         "torch 2.13.0",
@@ -419,7 +428,15 @@ def test_hostile_strings_stay_text(tmp_path: Path) -> None:
             for series in curve["series"]:
                 series["label"] = HOSTILE
         if record["worst"]:
-            record["worst"] |= {"name": HOSTILE, "command": HOSTILE, "because": HOSTILE}
+            loud = {"name": HOSTILE, "command": HOSTILE, "because": HOSTILE, "file": HOSTILE}
+            record["worst"] |= loud | {"data": {HOSTILE: HOSTILE}}
+            record["simplest"] |= loud
+            record["phase"] |= {"title": HOSTILE, "norm": HOSTILE, "axes": [HOSTILE] * 2}
+            record["close_ups"][0]["curves"][0] |= {"title": HOSTILE, "y_label": HOSTILE}
+            record["fidelity"]["errors"]["label"] = HOSTILE
+        for grid in record.get("grids", []):
+            grid["title"], grid["x"]["name"] = HOSTILE, HOSTILE
+            grid["y"]["values"], grid["cells"][0][0]["note"] = [HOSTILE, HOSTILE], HOSTILE
         record["rests_on"] = [*record["rests_on"], HOSTILE]
         path.write_text(json.dumps(record), encoding="utf-8")
     for claim in CLAIMS:
@@ -516,10 +533,14 @@ def test_problem_page(tmp_path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert page.unbalanced == outside_references(source) == []
-    said = ("my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰", "by simplex")
+    said = (
+        "my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰", "by simplex",
+        "−0.01 least of 2", "0.31 → 1", "1 of 2 runs", "Phase portrait", "KKT residuals",
+    )  # fmt: skip
     for words in said:
         assert words in page.text
-    assert len(page.with_class("plot")) == 2
+    # two curves and a close-up, two of the three against ln t as well, and the portrait
+    assert len(page.with_class("plot")) == 6
 
 
 @pytest.mark.parametrize(
@@ -527,7 +548,7 @@ def test_problem_page(tmp_path: Path) -> None:
     [
         {"svm": None, "outcome": "vacuous", "runs": []},
         {"problem": None},
-        {"file": HOSTILE, "model": HOSTILE, "curves": None},
+        {"file": HOSTILE, "model": HOSTILE, "page": None, "assumptions": None},
         {"runs": [{"outcome": "error", "reason": HOSTILE, "margin_gap": float("nan")}]},
     ],
 )
