@@ -90,8 +90,8 @@ def look(
         {"of": name, "curves": portrait.curves(one)}
         for name, one in zip(subjects, drawn, strict=True)
     ]
-    pictured = claim.kind in ("limit", "control")
-    phase = _phase(cases, chosen, budget, device) if pictured else None
+    # A control breaks an assumption of its start, which the starts of a picture would meet.
+    phase = _phase(cases, chosen, budget, device) if claim.kind == "limit" else None
     return {"close_ups": close_ups, "phase": phase}
 
 

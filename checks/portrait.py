@@ -186,11 +186,13 @@ def _gaps(path: Path, portrait: Portrait, solution: SvmSolution) -> list[dict[st
 
 
 def _dual_norm(pulls: Array, norm: str) -> Array:
-    """N°(G) of flattened rows (k, D)."""
+    """N°(G) of flattened rows (k, D); NaN where a row is."""
     if norm == "l1":
         return np.asarray(np.abs(pulls).max(axis=1))
     if norm == "nuclear":
-        return np.linalg.norm(_matrices(pulls), ord=2, axis=(1, 2))
+        known = np.isfinite(pulls).all(axis=1)  # LAPACK refuses NaN
+        top = np.linalg.norm(_matrices(np.where(known[:, None], pulls, 0)), ord=2, axis=(1, 2))
+        return np.where(known, top, np.nan)
     return np.linalg.norm(pulls, axis=1)
 
 
