@@ -47,10 +47,8 @@ class ExactOptimum:
 
 def halves_of(dim: int, sign: Array | None = None) -> list[Half]:
     """The half-lines allowed to each coordinate: sign (d,) of +1, -1, 0 (free), nan (dead)."""
-    signs = np.zeros(dim) if sign is None else sign
-    return [
-        (j, s) for s in (1, -1) for j in range(dim) if not np.isnan(signs[j]) and signs[j] * s >= 0
-    ]
+    signs = [0.0] * dim if sign is None else sign.tolist()
+    return [(j, s) for s in (1, -1) for j in range(dim) if signs[j] * s >= 0.0]  # nan: neither
 
 
 def l1_tableau(rows: Array | IntMatrix, halves: Sequence[Half], shift: int = 0) -> Vertex:
@@ -202,7 +200,7 @@ def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> Ex
 def prove_farkas(
     constraints: Constraints, support: Sequence[int], full: bool
 ) -> dict[int, int] | None:
-    """Integers y > 0 on ``support`` with sum_r y_r G_r = 0 exactly, or None if there are none.
+    """Integers y_r > 0 on rows of ``support`` with sum_r y_r G_r = 0 exactly, or None.
 
     Found as the kernel of the columns G_r (full: of their Gram matrix, which has the same
     kernel), which must be a line: a proof that no weights separate.
@@ -219,6 +217,7 @@ def prove_farkas(
         return None
     if max(vector) < 0:
         vector = [-x for x in vector]
-    if min(vector) <= 0:
+    if min(vector) < 0:
         return None
-    return dict(zip(support, vector, strict=True))
+    # Rows that only rounding put into the support have y_r = 0.
+    return {r: y for r, y in zip(support, vector, strict=True) if y}

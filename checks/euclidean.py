@@ -17,7 +17,7 @@ from checks.certificates import Interval, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
-from checks.rounding import FULL, Norm, gradient
+from checks.rounding import FULL, Norm, push
 from checks.separability import NotSeparable, farkas_answer, least_distance, refuse, span_rows
 from checks.solutions import (
     NARROW,
@@ -47,7 +47,7 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
             return _decided_l2(constraints, norm)
     best: tuple[Interval, Array, Array] | None = None
     for multipliers in _polished_l2(constraints, guess, full):
-        primal, _ = gradient(constraints, multipliers, full)
+        primal = push(constraints, multipliers, full)
         try:
             interval = certify(constraints, norm, primal, multipliers)
         except OracleFailure:
@@ -76,9 +76,9 @@ def _decided_l2(constraints: Constraints, norm: Norm) -> SvmSolution:
 
 def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> Iterator[Array]:
     """Candidate multipliers (R,), the quickest first: the support re-solved, then the guess."""
-    for solve in (np.linalg.solve, _least_squares):
+    for invert in (np.linalg.inv, _pseudo_inverse):
         try:
-            found = _resolved(constraints, guess, full, solve)
+            found = _resolved(constraints, guess, full, invert)
         except np.linalg.LinAlgError:
             continue
         if found is not None:
@@ -86,20 +86,23 @@ def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> Iterator
     yield guess
 
 
-def _least_squares(gram: Array, rhs: Array) -> Array:
+def _pseudo_inverse(gram: Array) -> Array:
     """For singular systems (duplicates); gelsy never fails to converge."""
-    return np.asarray(lstsq(gram, rhs, lapack_driver="gelsy")[0])
+    return np.asarray(lstsq(gram, np.eye(len(gram)), lapack_driver="gelsy")[0])
 
 
 def _resolved(
-    constraints: Constraints, guess: Array, full: bool, solve: Callable[[Array, Array], Array]
+    constraints: Constraints, guess: Array, full: bool, invert: Callable[[Array], Array]
 ) -> Array | None:
     """Active-set steps from the guess's support: multipliers (R,) > 0 that make its margins 1."""
     support = np.flatnonzero(guess > 0.0)
     while len(support):
-        gram = _gram_block(constraints, support, full)
-        found = solve(gram, np.ones(len(support)))
-        found += solve(gram, 1.0 - _own_margins(constraints, support, found, full))
+        left, right = _own(constraints, support, full)
+        gram = left @ left.T if right is None else (left @ left.T) * (right @ right.T)
+        inverse = invert(gram)
+        found = inverse.sum(axis=1)
+        # Refined by the margins themselves: the Gram matrix rounds more.
+        found += inverse @ (1.0 - _own_margins(left, right, found))
         kept = found > 0.0
         if kept.all():
             multipliers = np.zeros(len(constraints))
@@ -109,19 +112,15 @@ def _resolved(
     return None
 
 
-def _own_margins(constraints: Constraints, support: Array, weights: Array, full: bool) -> Array:
-    """(k,) margins of the support at W = G(weights): not by the Gram matrix, which rounds more."""
+def _own(constraints: Constraints, support: Array, full: bool) -> tuple[Array, Array | None]:
+    """The G_r of the support: their rows, or (full) their differences and queries."""
     if not full:
-        rows = constraints.rows[support]
-        return np.asarray(rows @ (rows.T @ weights))
-    left, right = constraints.delta[support], constraints.query[support]
+        return constraints.rows[support], None
+    return constraints.delta[support], constraints.query[support]
+
+
+def _own_margins(left: Array, right: Array | None, weights: Array) -> Array:
+    """(k,) margins of the support at W = G(weights)."""
+    if right is None:
+        return np.asarray(left @ (left.T @ weights))
     return np.asarray(((left @ (left.T @ (weights[:, None] * right))) * right).sum(axis=1))
-
-
-def _gram_block(constraints: Constraints, support: Array, full: bool) -> Array:
-    """(k, k) inner products of the G_r of the support."""
-    if not full:
-        rows = constraints.rows[support]
-        return np.asarray(rows @ rows.T)
-    left, right = constraints.delta[support], constraints.query[support]
-    return np.asarray((left @ left.T) * (right @ right.T))

@@ -11,6 +11,8 @@ believed as little: its answer is a proposal, certified like any other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from checks.certificates import OracleFailure
@@ -19,20 +21,24 @@ from checks.problems import Array
 STEPS = 60
 """Twenty suffice; a method still moving after sixty has lost its way in rounding."""
 
-GAP = 1e-11
-"""Relative gap at which it stops; below, the Schur complement holds only rounding."""
+GAPS = (1e-6, 1e-11)
+"""Relative gaps at which it hands out where it is.  The first is as a rule close enough for
+Newton's method (checks.nuclear), at two thirds of the steps; below the last, the Schur complement
+holds only rounding."""
 
 BACK = 0.95
 """The part of the way to the boundary that a step goes."""
 
 
-def interior_point(left: Array, right: Array, witness: Array) -> tuple[Array, Array]:
-    """(W (a, b), lambda (R,)) near the optimum of min |W|_* s.t. left_r^T W right_r >= 1.
+def interior_point(left: Array, right: Array, witness: Array) -> Iterator[tuple[Array, Array]]:
+    """(W (a, b), lambda (R,)) ever nearer the optimum of min |W|_* s.t. left_r^T W right_r >= 1.
 
-    left (R, a), right (R, b); witness (a, b), of positive margins, to start from.  Raises
-    OracleFailure where the witness has none or the very first step fails.
+    left (R, a), right (R, b); witness (a, b), of positive margins, to start from.  One pair for
+    each of ``GAPS``, as it is reached, or for the last point before rounding ends the method.
+    Raises OracleFailure where the witness has no positive margins or the first step fails.
     """
     state = _start(left, right, witness)
+    due = list(GAPS)
     for count in range(STEPS):
         try:
             moved = _step(left, right, *state)
@@ -43,12 +49,19 @@ def interior_point(left: Array, right: Array, witness: Array) -> tuple[Array, Ar
         if not all(np.isfinite(part).all() for part in moved):
             break
         state = moved
-        x_matrix, _, y = state
-        if np.trace(x_matrix) - y.sum() <= GAP * y.sum():
-            break
-    x_matrix, _, y = state
+        gap = np.trace(state[0]) - state[2].sum()
+        if gap <= due[0] * state[2].sum():
+            due = [goal for goal in due if gap > goal * state[2].sum()]
+            yield _pair(left, state)
+            if not due:
+                return
+    yield _pair(left, state)
+
+
+def _pair(left: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+    """(W, lambda) of a state (X, x, y)."""
     rows = left.shape[1]
-    return 2.0 * x_matrix[:rows, rows:], y
+    return 2.0 * state[0][:rows, rows:], state[2]
 
 
 def _start(left: Array, right: Array, witness: Array) -> tuple[Array, Array, Array]:
@@ -61,15 +74,20 @@ def _start(left: Array, right: Array, witness: Array) -> tuple[Array, Array, Arr
     y = np.ones(len(left))
     y *= 0.5 / np.linalg.norm(left.T @ (y[:, None] * right))
     rows, columns = witness.shape
-    size = 1.5 * float(np.linalg.norm(half))
-    x_matrix = np.block([[size * np.eye(rows), half], [half.T, size * np.eye(columns)]])
-    return x_matrix, x, y
+    return 1.5 * float(np.linalg.norm(half)) * np.eye(rows + columns) + _framed(half), x, y
 
 
-def _slack(left: Array, right: Array, y: Array) -> Array:
-    """S = I - A^T y."""
-    push = left.T @ (y[:, None] * right)
-    return np.block([[np.eye(left.shape[1]), -push], [-push.T, np.eye(right.shape[1])]])
+def _framed(block: Array) -> Array:
+    """[[0, B], [B^T, 0]]."""
+    rows, columns = block.shape
+    out = np.zeros((rows + columns, rows + columns))
+    out[:rows, rows:], out[rows:, :rows] = block, block.T
+    return out
+
+
+def _pushed(left: Array, right: Array, y: Array) -> Array:
+    """A^T y = [[0, G(y)], [G(y)^T, 0]]."""
+    return _framed((left.T * y) @ right)
 
 
 def _apply(left: Array, right: Array, block: Array) -> Array:
@@ -106,7 +124,7 @@ def _step(
     left: Array, right: Array, x_matrix: Array, x: Array, y: Array
 ) -> tuple[Array, Array, Array]:
     """One predictor and one corrector step."""
-    slack = _slack(left, right, y)
+    slack = np.eye(len(x_matrix)) - _pushed(left, right, y)
     root, own = (np.linalg.inv(np.linalg.cholesky(part)) for part in (slack, x_matrix))
     inverse = root.T @ root
     schur = _schur(left, right, x_matrix, inverse) + np.diag(x / y)
@@ -119,7 +137,7 @@ def _step(
         # A(dX) - dx = 1 + x - A(X), where the feasible pair has 0 but for rounding.
         rhs = 1.0 - centre * pushed + centre / y + _apply(left, right, extra) - twist / y
         dy = np.linalg.solve(schur, rhs)
-        ds = _slack(left, right, dy) - np.eye(len(slack))
+        ds = -_pushed(left, right, dy)
         dx_matrix = centre * inverse - x_matrix - extra
         turned = x_matrix @ ds @ inverse
         dx_matrix -= 0.5 * (turned + turned.T)

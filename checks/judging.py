@@ -154,11 +154,14 @@ def _refutation(
         return ""
     if reached * rival.solution.lower > 1 + eps:
         return ""  # beyond the best of that problem: not one of its weights, wherever it goes
+    needed = claimed.upper * (1 + MISS * eps)
     try:
-        floor = rivals.eps_optimal_floor(constraints, rival.solution, closes, claimed.norm)
+        floor = rivals.eps_optimal_floor(
+            constraints, rival.solution, closes, claimed.norm, enough=np.nextafter(needed, np.inf)
+        )
     except OracleFailure:
         return ""
-    if floor <= claimed.upper * (1 + MISS * eps):
+    if floor <= needed:
         return ""
     return f"the run closes on {rival.name} instead, whose optimum misses the claimed margin"
 
@@ -169,8 +172,8 @@ def solutions(
     """SVM solutions by norm; or why there are none: "not separable" or the oracle's words.
 
     alignment: of an aligned case.  Its nuclear and Frobenius optima are those of the diagonal
-    form, l1 and l2, carried back and certified on the full problem's own constraints; the
-    nuclear optimum of single-entry data is never unique, which the direct oracle needs.
+    form, l1 and l2, carried back and certified on the full problem's own constraints: ten times
+    quicker than the direct oracle, which would do as well.
     """
     constraints = constraints_of(problem)
     found: dict[str, SvmSolution] = {}
@@ -293,8 +296,11 @@ def stays(run: Run, solution: SvmSolution) -> bool:
 
 def discriminates(constraints: Constraints, claimed: SvmSolution, rival: SvmSolution) -> bool:
     """Does the rival's whole optimal set miss the claimed margin by >= 5 %, proved?"""
+    needed = claimed.upper / (1 - INFORMATIVE_RIVAL)
+    if norm_of(rival.solution, claimed.norm) < needed:  # a member, but for rounding: no proof
+        return False
     try:
-        floor = rivals.eps_optimal_floor(constraints, rival, 1e-9, claimed.norm)
+        floor = rivals.eps_optimal_floor(constraints, rival, 1e-9, claimed.norm, enough=needed)
     except OracleFailure:
         return False
-    return 1 - claimed.upper / floor >= INFORMATIVE_RIVAL
+    return floor >= needed

@@ -9,7 +9,7 @@ certified on the unprojected constraints.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,12 @@ from checks.solutions import NARROW, WIDEST, SvmSolution, grade, narrowed
 NEWTON_STEPS = 12
 """Newton on the factored optimality system converges quadratically: from the solver's 1e-8 two
 or three steps suffice; a run that is still moving after twelve was not in its basin."""
+
+SINGULAR = 1e-9
+"""Singular values of the Newton system, relative to the largest, that count as 0.  Where optima are
+shared (single-entry data, orthonormal tokens) they form a surface along which the system is
+singular: steps of minimal norm then go straight to it, but a singular value that rounding left
+at 1e-13 throws them along it."""
 
 SOLVER_TOLERANCE = 1e-10
 """CLARABEL's gap and feasibility tolerance; below it SDPs stall (measured)."""
@@ -69,12 +75,12 @@ def _reduce(constraints: Constraints) -> _Reduced:
     )
 
 
-def _interior(reduced: _Reduced, witness: Array) -> tuple[Array, Array]:
-    """(W, lambda) as the interior point method in numpy leaves them."""
+def _interior(reduced: _Reduced, witness: Array) -> Iterator[tuple[Array, Array]]:
+    """(W, lambda) as the interior point method in numpy approaches them."""
     return interior_point(reduced.left, reduced.right, witness)
 
 
-def _propose(reduced: _Reduced, witness: Array) -> tuple[Array, Array]:
+def _propose(reduced: _Reduced, witness: Array) -> Iterator[tuple[Array, Array]]:
     """(W, lambda) of the reduced dual semidefinite program, as CLARABEL leaves them."""
     import cvxpy as cp
 
@@ -95,7 +101,7 @@ def _propose(reduced: _Reduced, witness: Array) -> tuple[Array, Array]:
     if lam.value is None or bound.dual_value is None:
         raise OracleFailure(f"nuclear: the solver returned {problem.status}")
     # Stationarity: 1 + 2 <X_12, G_r> <= 0 for the dual block X, so W = -2 X_12.
-    return -2.0 * np.asarray(bound.dual_value)[:rows, rows:], np.asarray(lam.value)
+    yield -2.0 * np.asarray(bound.dual_value)[:rows, rows:], np.asarray(lam.value)
 
 
 def _polish(
@@ -147,7 +153,8 @@ def polish_factors(
             [_khatri_rao(left, right_q).T, _khatri_rao(right, left_p).T, np.zeros((m, m))]
         )
         # gelsy: gesdd-based least squares raised "SVD did not converge" on finite input.
-        step = lstsq(np.vstack([top, middle, bottom]), -residual, lapack_driver="gelsy")[0]
+        system = np.vstack([top, middle, bottom])
+        step = lstsq(system, -residual, cond=SINGULAR, lapack_driver="gelsy")[0]
         p = p + step[: a * rank].reshape(a, rank)
         q = q + step[a * rank : (a + b) * rank].reshape(b, rank)
         lam = lam + step[(a + b) * rank :]
@@ -168,8 +175,9 @@ def _ranks(weights: Array, push: Array) -> list[int]:
     return [k for k in (count, count - 1, count + 1) if 1 <= k <= len(s)]
 
 
-Proposal = Callable[[_Reduced, Array], tuple[Array, Array]]
-"""(reduced constraints, reduced witness) -> reduced (W, lambda), from one solver."""
+Proposal = Callable[[_Reduced, Array], Iterator[tuple[Array, Array]]]
+"""(reduced constraints, reduced witness) -> reduced (W, lambda), the better the later, from one
+solver."""
 
 SOLVERS: dict[str, Proposal] = {"interior point": _interior, "CLARABEL": _propose}
 """In the order they are asked: the second only where the first does not suffice.  Both reach 1e-11;
@@ -194,25 +202,34 @@ def solve_nuclear(
         raise OracleFailure("nuclear: neither separable nor non-separable could be proved")
     reduced = _reduce(constraints)
     witness = reduced.delta_basis.T @ answer.witness @ reduced.query_basis
-    best: _Certified | None = None
-    failures = []
-    for solver in solvers:
+    best: tuple[Interval, Array, Array, str] | None = None
+    failures: list[str] = []
+    for solver, proposal in _proposals(reduced, witness, solvers, failures):
         try:
-            found = _certified(constraints, reduced, *SOLVERS[solver](reduced, witness))
+            found = _certified(constraints, reduced, *proposal)
         except OracleFailure as failure:
             failures.append(str(failure))
             continue
         interval = narrowed(constraints, "nuclear", *found[1:], found[0], force=exact is True)
-        if best is None or interval.width < best[0][0].width:
-            best = (interval, *found[1:]), solver
+        if best is None or interval.width < best[0].width:
+            best = (interval, *found[1:], solver)
         if interval.width <= NARROW:
             break
     if best is None:
-        raise OracleFailure("; ".join(failures))
-    return _solution(constraints, *best[0], best[1])
+        raise OracleFailure("; ".join(dict.fromkeys(failures)))
+    return _solution(constraints, *best)
 
 
-_Certified = tuple[tuple[Interval, Array, Array], str]
+def _proposals(
+    reduced: _Reduced, witness: Array, solvers: Sequence[str], failures: list[str]
+) -> Iterator[tuple[str, tuple[Array, Array]]]:
+    """What the solvers propose, each in its turn; why one stops is added to ``failures``."""
+    for solver in solvers:
+        try:
+            for proposal in SOLVERS[solver](reduced, witness):
+                yield solver, proposal
+        except OracleFailure as failure:
+            failures.append(str(failure))
 
 
 def _certified(

@@ -143,10 +143,15 @@ class Constraints:
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", np.broadcast_to(self.low, self.delta.shape))
 
-    @property
+    @cached_property
     def rows(self) -> Array:
         """(R, d): a_r = delta_r * z_i, rounded, so that m = rows @ beta in the diagonal case."""
         return np.asarray(self.delta * self.query)
+
+    @cached_property
+    def row_sizes(self) -> Array:
+        """(R, d): |a_r|, for rounding bounds."""
+        return np.abs(self.rows)
 
     @property
     def matrices(self) -> Array:

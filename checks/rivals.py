@@ -13,12 +13,14 @@ import warnings
 from typing import Any, cast
 
 import numpy as np
+from scipy.linalg import lstsq
 
 from checks.certificates import OracleFailure, mixed_bound, upper_bound
 from checks.problems import Array, Constraints
 from checks.rounding import (
     FULL,
     POWERS,
+    UNIT,
     Norm,
     down,
     gamma,
@@ -26,6 +28,7 @@ from checks.rounding import (
     norm_above,
     operator_above,
     power_norm,
+    push,
     sum_below,
     svd,
     up,
@@ -39,15 +42,20 @@ like 1/sqrt(eps), beyond what an interior-point solver resolves."""
 
 
 def eps_optimal_floor(
-    constraints: Constraints, closes: SvmSolution, eps: float, claimed: Norm
+    constraints: Constraints,
+    closes: SvmSolution,
+    eps: float,
+    claimed: Norm,
+    enough: float = math.inf,
 ) -> float:
     """Certified lower bound of N_claimed over the eps-optimal set of another problem.
 
     The set: weights with all margins >= 1 and N_closes <= (1 + eps) * closes.upper (and in the
     frozen orthant, where ``closes.sign`` is set).  In units of ``SvmSolution.upper``: the claim
-    is refuted where the floor exceeds the claimed optimum.  Derived (strong convexity; weak
-    duality), rounding included.  Raises :class:`OracleFailure` where nothing is proved,
-    ValueError where the norms live on weights of different shapes, or eps < 0.
+    is refuted where the floor exceeds the claimed optimum.  enough: a floor this high is not
+    raised any further.  Derived (strong convexity; weak duality), rounding included.  Raises
+    :class:`OracleFailure` where nothing is proved, ValueError where the norms live on weights of
+    different shapes, or eps < 0.
     """
     if (claimed in FULL) != (closes.norm in FULL):
         raise ValueError(f"{claimed} and {closes.norm} are norms of different weights")
@@ -56,14 +64,14 @@ def eps_optimal_floor(
     if claimed == closes.norm:
         return closes.lower
     ceiling = up((1.0 + eps) * closes.upper * (1.0 + gamma(2)))
-    floors = []
     if closes.norm in ("l2", "frobenius"):
-        floors.append(_ball_floor(constraints, closes, ceiling, claimed))
-    if closes.norm in POWERS:
-        floors.append(_uniform_floor(constraints, closes, ceiling, claimed))
-    if not floors or eps > BALL_EPS:
-        floors.append(_dual_floor(constraints, closes.norm, ceiling, claimed))
-    floor = max(floors)
+        floor, last = _ball_floor(constraints, closes, ceiling, claimed), eps <= BALL_EPS
+    elif closes.norm in POWERS:
+        floor, last = _uniform_floor(constraints, closes, ceiling, claimed), eps <= BALL_EPS
+    else:
+        floor, last = _face_floor(constraints, closes, eps, ceiling, claimed, enough), False
+    if floor < enough and not last:
+        floor = max(floor, _dual_floor(constraints, closes.norm, ceiling, claimed))
     if not floor > 0.0:
         raise OracleFailure(f"no floor of {claimed} is proved near the {closes.norm} optimum")
     return floor
@@ -149,6 +157,67 @@ def _uniform_floor(
     # The least margin is at most this, so the rescaled solution is at least that long.
     longest = up(float((computed + error).min()))
     return down(down(_norm_below(closes.solution, claimed) / longest) - up(radius))
+
+
+def _face_floor(
+    constraints: Constraints,
+    closes: SvmSolution,
+    eps: float,
+    ceiling: float,
+    claimed: Norm,
+    enough: float,
+) -> float:
+    """Weak duality at points written down from the l1 or nuclear solution itself (derived).
+
+    D ~ W (l_p: sign(W)|W|^(p-1)), lambda the solution's multipliers, |G(lambda)| = 1, and nu on
+    their support with <G(nu), U S V^T> = <D, U S V^T> for all symmetric S (l1: A^T nu = D on the
+    support of beta).  At t lambda + nu, g1 = D, the rest t G(lambda) + G(nu) - D has dual norm
+    t + O(1/t) (l1: t, once that is large), and <D, W> = sum(nu): ``mixed_bound`` gives N(W) less
+    eps t and O(1/t), times the optimum.  Solvable where the solution is unique; whatever comes out
+    is evaluated, not believed.
+    """
+    direction, shift = _face_proposal(constraints, closes, claimed)
+    # The loss eps t + C/t is least near sqrt(C/eps); for l1 any t beyond some C will do.
+    most = 1.0 / math.sqrt(max(eps, closes.width, UNIT))
+    floor = 0.0
+    for t in (0.1 * most, most, 0.01 * most, 10.0 * most):
+        point = t * closes.multipliers + shift
+        floor = max(
+            floor, mixed_bound(constraints, point, direction, claimed, closes.norm, ceiling)
+        )
+        if floor >= enough:
+            break
+    return floor
+
+
+def _face_proposal(
+    constraints: Constraints, closes: SvmSolution, claimed: Norm
+) -> tuple[Array, Array]:
+    """(D, nu): D of the shape of W, nu (R,), as near as they come to ``_face_floor``'s."""
+    direction = closes.solution / np.abs(closes.solution).max()
+    if claimed in EXPONENT:
+        direction = np.sign(direction) * np.abs(direction) ** (EXPONENT[claimed] - 1.0)
+    direction = direction / np.linalg.norm(direction)
+    kept = np.flatnonzero(closes.multipliers > 0.0)
+    equations, target = _face_equations(constraints, closes, kept, direction)
+    shift = np.zeros_like(closes.multipliers)
+    shift[kept] = lstsq(equations, target, lapack_driver="gelsy")[0]
+    return direction, shift
+
+
+def _face_equations(
+    constraints: Constraints, closes: SvmSolution, kept: Array, direction: Array
+) -> tuple[Array, Array]:
+    """(matrix, right-hand side) that nu on the rows ``kept`` should solve."""
+    if direction.ndim == 1:
+        support = np.flatnonzero(direction)
+        return constraints.rows[np.ix_(kept, support)].T, direction[support]
+    u, s, vt = svd(direction)
+    t = svd(push(constraints, closes.multipliers, full=True))[1]
+    rank = max(1, int((s / s.max() > 1.0 - t / t.max()).sum()))
+    a, b = constraints.delta[kept] @ u[:, :rank], constraints.query[kept] @ vt[:rank].T
+    i, j = np.triu_indices(rank)
+    return 0.5 * (a[:, i] * b[:, j] + a[:, j] * b[:, i]).T, np.diag(s[:rank])[i, j]
 
 
 def _dual_floor(constraints: Constraints, closes: Norm, ceiling: float, claimed: Norm) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ UNIT = 2.0**-53
 TINY = float(np.finfo(np.float64).tiny)
 
 
+@cache
 def gamma(terms: int) -> float:
     """gamma_k for k = terms + 4: the 4 pay for the roundings made while the bound itself is
     evaluated (|a|.|b| is computed too, and added: a factor 1 + gamma_terms and two units more,
@@ -56,10 +58,11 @@ def margins(constraints: Constraints, weights: Array) -> tuple[Array, Array]:
     """
     d = constraints.delta.shape[1]
     if weights.ndim == 1:
-        rows, sizes = constraints.rows, np.abs(weights)
+        sizes = np.abs(weights)
         # An entry of rows may underflow too, before it meets its weight.
         lost = 2 * TINY * (d + float(sizes.sum()))
-        return rows @ weights, gamma(d + 2) * (np.abs(rows) @ sizes) + lost
+        error = gamma(d + 2) * (constraints.row_sizes @ sizes) + lost
+        return constraints.rows @ weights, error
     left, right = constraints.delta, constraints.query
     size = ((np.abs(left) @ np.abs(weights)) * np.abs(right)).sum(axis=1)
     # An underflowing delta W (at most d TINY) is multiplied by z afterwards.
@@ -73,20 +76,25 @@ def least_margin(constraints: Constraints, weights: Array) -> float:
     return down(float((computed - error).min()))
 
 
+def push(constraints: Constraints, multipliers: Array, full: bool) -> Array:
+    """G(lambda) = sum_r lambda_r G_r as computed, (d,) or (d, d)."""
+    if full:
+        return np.asarray(constraints.delta.T @ (multipliers[:, None] * constraints.query))
+    return np.asarray(constraints.rows.T @ multipliers)
+
+
 def gradient(constraints: Constraints, multipliers: Array, full: bool) -> tuple[Array, Array]:
     """(g, error): G(lambda) = sum_r lambda_r G_r, (d,) or (d, d), and a bound on its rounding,
     that of the data included."""
     count = len(multipliers)
     sizes = np.abs(multipliers)
+    value = push(constraints, multipliers, full)
     if full:
         left, right = constraints.delta, constraints.query
-        value = left.T @ (multipliers[:, None] * right)
         size = np.abs(left).T @ (sizes[:, None] * np.abs(right))
         lost = 2 * count * TINY * (1.0 + float(np.abs(left).max(initial=0.0)))
     else:
-        rows = constraints.rows
-        value = rows.T @ multipliers
-        size = np.abs(rows).T @ sizes
+        size = constraints.row_sizes.T @ sizes
         lost = 2 * TINY * (count + float(sizes.sum()))
     return value, gamma(count + 3) * size + lost
 
@@ -103,6 +111,11 @@ def sum_below(values: Array) -> float:
 
 def frobenius_above(values: Array) -> float:
     """A rigorous upper bound of the Euclidean (Frobenius) norm, free of overflow."""
+    flat = values.ravel()
+    square = float(flat @ flat)
+    if 1e-200 < square < 1e200:  # no scaling needed; what underflows is covered as below
+        square = up(square * (1.0 + gamma(flat.size)) + flat.size * TINY)
+        return up(math.sqrt(square))
     scale = float(np.abs(values).max(initial=0.0))
     if scale == 0.0:
         return 0.0

@@ -19,12 +19,12 @@ from checks.certificates import OracleFailure
 from checks.exact import integers
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
-from checks.rounding import FULL, Norm, gradient, least_margin
+from checks.rounding import FULL, Norm, least_margin, push
 
 Answer = Literal["separable", "non-separable", "undecided"]
 
 EXACT_ENTRIES = 4096
-"""Largest R * d for which integer pivoting is tried: about a second."""
+"""Largest R * d (full: R * d^2) for which integer pivoting is tried: about a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,8 @@ def least_distance(rows: Array) -> LeastDistance:
     of it is trusted: the caller certifies.  Raises RuntimeError where scipy's nnls gives up.
     """
     count, width = rows.shape
-    stacked = np.vstack([rows.T, np.ones((1, count))])
+    stacked = np.ones((width + 1, count))
+    stacked[:width] = rows.T
     target = np.zeros(width + 1)
     target[-1] = 1.0
     u, _ = nnls(stacked, target)
@@ -137,7 +138,7 @@ def separability(constraints: Constraints, full: bool) -> Separability:
     """Decide whether some beta (d,) (full: W (d, d)) has all margins positive.
 
     Cascade: least-distance problem, its support as a Farkas vector, then an exact method (the
-    simplex method for beta, the active-set method for W).  Source: S2 ("separable data");
+    simplex method; for few rows and W, the active-set method).  Source: S2 ("separable data");
     Farkas' lemma.
     """
     dim = constraints.delta.shape[1]
@@ -149,22 +150,21 @@ def separability(constraints: Constraints, full: bool) -> Separability:
     except (RuntimeError, ValueError, np.linalg.LinAlgError):
         guess = np.zeros(len(constraints))  # no proposal: decide exactly
     if guess.any():
-        found = _proved_witness(constraints, gradient(unit, guess, full)[0])
+        found = _proved_witness(constraints, push(unit, guess, full))
         if found is not None:
             return found
         vector = prove_farkas(constraints, [int(r) for r in np.flatnonzero(guess > 0.0)], full)
         if vector is not None:
             return farkas_answer(constraints, vector)
-    return _decide_full(constraints) if full else _decide_diagonal(constraints)
+    if full and len(constraints) <= MAX_ROWS:
+        return _decide_by_active_set(constraints)
+    return _decide_by_simplex(constraints, full)
 
 
-def _decide_full(constraints: Constraints) -> Separability:
-    """The exact active-set method on the Gram matrix, if small enough."""
-    count = len(constraints)
-    if count > MAX_ROWS:
-        return Separability("undecided")
+def _decide_by_active_set(constraints: Constraints) -> Separability:
+    """The exact active-set method on the Gram matrix of the G_r."""
     data = ExactConstraints.of(constraints, full=True)
-    decided = decide(data.gram(range(count)), 1 << 2 * data.shift)
+    decided = decide(data.gram(range(len(constraints))), 1 << 2 * data.shift)
     if decided.farkas is not None:
         return farkas_answer(constraints, decided.farkas)
     optimum = prove_l2(constraints, decided.support, full=True)
@@ -172,21 +172,28 @@ def _decide_full(constraints: Constraints) -> Separability:
     return _proved_witness(constraints, weights) or Separability("undecided")
 
 
-def _decide_diagonal(constraints: Constraints) -> Separability:
-    """The exact simplex method on max sum(y) s.t. |sum_r y_r a_r|_inf <= 1, if small enough."""
-    if constraints.delta.size > EXACT_ENTRIES:
+def _decide_by_simplex(constraints: Constraints, full: bool) -> Separability:
+    """The exact simplex method on max sum(y) s.t. |sum_r y_r G_r|_inf <= 1, if small enough."""
+    count, dim = constraints.delta.shape
+    size = dim * dim if full else dim
+    if count * size > EXACT_ENTRIES:
         return Separability("undecided")
-    halves = halves_of(constraints.delta.shape[1])
-    data = ExactConstraints.of(constraints, full=False)
-    vertex = l1_tableau(data.left, halves, data.shift)
+    halves = halves_of(size)
+    data = ExactConstraints.of(constraints, full)
+    rows = data.left
+    if data.right is not None:
+        pairs = zip(data.left, data.right, strict=True)
+        rows = [[x * y for x in left for y in right] for left, right in pairs]
+    vertex = l1_tableau(rows, halves, data.shift)
     if vertex.status == "unbounded" and vertex.ray is not None:
         return farkas_answer(constraints, {r: int(y) for r, y in enumerate(vertex.ray)})
     if vertex.status == "optimal":
-        weights = np.zeros(constraints.delta.shape[1])
+        weights = np.zeros(size)
         for variable, cost in zip(vertex.nonbasic, vertex.costs, strict=True):
-            if variable >= len(constraints):
-                j, s = halves[variable - len(constraints)]
+            if variable >= count:
+                j, s = halves[variable - count]
                 weights[j] += s * (cost / vertex.den)
+        weights = weights.reshape(dim, dim) if full else weights
         return _proved_witness(constraints, weights) or Separability("undecided")
     return Separability("undecided")
 

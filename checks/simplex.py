@@ -63,11 +63,13 @@ def _leaving(tableau: Array, c: int, basic: list[int], bland: bool) -> int | Non
 
 
 def _leaving_in_floats(column: Array, rhs: Array, basic: list[int], bland: bool) -> int | None:
-    rows = np.flatnonzero(column > FLOAT_ZERO)
+    (rows,) = (column > FLOAT_ZERO).nonzero()
     if len(rows) == 0:
         return None
     ratios = rhs[rows] / column[rows]
     tied = rows[ratios == ratios.min()]
+    if len(tied) == 1:
+        return int(tied[0])
     if bland:
         return int(min(tied, key=lambda i: basic[i]))
     return int(tied[column[tied].argmax()])
@@ -104,15 +106,13 @@ def maximise(objective: Array, matrix: Array, rhs: Array, max_pivots: int = 2000
     den: int | float = 1 if exact else 1.0
     for count in range(max_pivots):
         costs = tableau[m, :n]
-        entering = np.flatnonzero(costs < -zero)
-        if len(entering) == 0:
+        c = int(costs.argmin()) if n else -1
+        if c < 0 or not costs[c] < -zero:
             return Vertex("optimal", basic, nonbasic, tableau[:m, n], costs, den, None)
         # Largest coefficient first (few pivots); Bland's rule once that may be cycling.
         bland = count > 4 * (m + n)
         if bland:
-            c = int(min(entering, key=lambda j: nonbasic[j]))
-        else:
-            c = int(entering[np.argmin(costs[entering])])
+            c = int(min(np.flatnonzero(costs < -zero), key=lambda j: nonbasic[j]))
         r = _leaving(tableau, c, basic, bland)
         if r is None:
             ray = np.zeros(n, dtype=tableau.dtype)

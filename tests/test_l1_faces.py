@@ -85,6 +85,11 @@ def test_uniqueness_at_degenerate_vertices(
 def test_only_kernels_of_one_sign_are_farkas_vectors() -> None:
     assert prove_farkas(constraints([[1.0], [-2.0]]), [0, 1], full=False) == {0: 2, 1: 1}
     assert prove_farkas(constraints([[1.0], [2.0]]), [0, 1], full=False) is None
+    # a row that does not belong, as rounding in nnls adds them, has y_r = 0
+    assert prove_farkas(constraints([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), [0, 1, 2], False) == {
+        0: 1,
+        2: 1,
+    }
     assert prove_farkas(constraints([[1.0, 0.0], [0.0, 1.0]]), [0, 1], full=False) is None
 
 

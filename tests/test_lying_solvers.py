@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import cvxpy as cp
 import numpy as np
@@ -43,7 +43,7 @@ def silence_own_solvers(patch: pytest.MonkeyPatch) -> None:
     def exhausted(rows: Array) -> LeastDistance:
         raise RuntimeError("Maximum number of iterations reached.")
 
-    def lost(*_: Any) -> tuple[Array, Array]:
+    def lost(*_: Any) -> NoReturn:
         raise OracleFailure("planted")
 
     patch.setattr(polyhedral, "l1_tableau", stalled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import cvxpy as cp
 import numpy as np
@@ -88,6 +89,23 @@ def test_symmetrised_data_reduce_to_l1_and_l2(seed: int, dim: int) -> None:
         assert value.lower * (1 - 1e-12) <= found.upper
 
 
+def single_entries(seed: int, rows: int, dim: int) -> Constraints:
+    """Every G_r has one entry, in common frames: optima are shared as a rule."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    left, right = (np.linalg.qr(rng.normal(size=(dim, dim)))[0] for _ in range(2))
+    i, j = rng.integers(0, dim, size=(2, rows))
+    return constraints(left[i] * rng.uniform(0.3, 2.0, size=(rows, 1)), right[j])
+
+
+@pytest.mark.parametrize(("rows", "dim"), [(8, 4), (20, 6)])
+def test_shared_optima_are_certified_as_narrowly(rows: int, dim: int) -> None:
+    """Newton goes straight to the surface of optima; it wandered along it, and most intervals
+    were wide, while singular values of 1e-13 counted."""
+    for seed in range(10):
+        found = solve_svm(single_entries(seed, rows, dim), "nuclear")
+        assert found.status == "certified"
+
+
 def test_contradicting_constraints_are_refused() -> None:
     problem = constraints([[1.0, 2.0], [-1.0, -2.0]])
     with pytest.raises(NotSeparable):
@@ -97,19 +115,20 @@ def test_contradicting_constraints_are_refused() -> None:
 def lying(kind: str, honest: nuclear.Proposal) -> nuclear.Proposal:
     """The solver, failing in one way."""
 
-    def liar(reduced: nuclear._Reduced, witness: Array) -> tuple[Array, Array]:
-        weights, multipliers = honest(reduced, witness)
-        if kind == "raises":
-            raise OracleFailure("nuclear: planted")
-        if kind == "swapped":
-            return weights, multipliers[::-1].copy()
-        if kind == "negative":
-            return weights, -multipliers
-        if kind == "noise":
-            rng = np.random.default_rng(np.random.Philox(1))
-            return weights + rng.normal(size=weights.shape), np.abs(rng.normal(size=6))
-        fill = {"nan": np.nan, "infinite": np.inf, "zeros": 0.0}[kind]
-        return np.full_like(weights, fill), np.full_like(multipliers, fill)
+    def liar(reduced: nuclear._Reduced, witness: Array) -> Iterator[tuple[Array, Array]]:
+        for weights, multipliers in honest(reduced, witness):
+            if kind == "raises":
+                raise OracleFailure("nuclear: planted")
+            if kind == "swapped":
+                yield weights, multipliers[::-1].copy()
+            elif kind == "negative":
+                yield weights, -multipliers
+            elif kind == "noise":
+                rng = np.random.default_rng(np.random.Philox(1))
+                yield weights + rng.normal(size=weights.shape), np.abs(rng.normal(size=6))
+            else:
+                fill = {"nan": np.nan, "infinite": np.inf, "zeros": 0.0}[kind]
+                yield np.full_like(weights, fill), np.full_like(multipliers, fill)
 
     return liar
 

@@ -14,7 +14,7 @@ from checks.problems import Array, Constraints
 from checks.rivals import eps_optimal_floor, eps_reached
 from checks.rounding import Norm
 from checks.svm import OracleFailure, SvmSolution, solve_signed_l1, solve_svm
-from tests.margin_cases import build, constraints
+from tests.margin_cases import build, constraints, separable_full
 
 SEEDS = st.integers(0, 2**32 - 1)
 ORDER = {"l1": 1, "l2": 2}
@@ -69,6 +69,27 @@ def test_floors_are_useful() -> None:
     assert seen >= 10
 
 
+@pytest.mark.parametrize("norm", ["l1", "nuclear"])
+def test_the_floor_written_down_is_nearly_the_norm_of_the_solution(
+    norm: Norm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No solver: at eps = 1e-9 the whole optimal set of a unique solution is as long as it is,
+    but for sqrt(eps) times a constant (nuclear) or less (l1); and what is enough is enough."""
+    monkeypatch.setattr(rivals, "_proposal", lambda *_: pytest.fail("a solver was asked"))
+    claimed: Norm = "l2" if norm == "l1" else "frobenius"
+    for seed in range(12):
+        problem = build("gauss", seed, 6, 5) if norm == "l1" else separable_full(seed, 3, 3, 4)
+        closes = solve_svm(problem, norm)
+        own = float(np.linalg.norm(closes.solution))
+        if closes.unique != "proved":
+            continue
+        floor = eps_optimal_floor(problem, closes, 1e-9, claimed, enough=0.95 * own)
+        assert 0.95 * own <= floor <= own * (1.0 + 2.0**-44)
+        assert rivals._face_floor(
+            problem, closes, 1e-9, (1.0 + 1.1e-9) * closes.upper, claimed, np.inf
+        ) >= own * (1.0 - 1e-2)
+
+
 def test_a_floor_never_refutes_the_claimed_optimum_itself() -> None:
     """Negative control: at an eps so large that the claimed optimum is a member, no refutation."""
     problem = constraints([[2.0, 1.0]])
@@ -110,11 +131,13 @@ def test_a_lying_solver_cannot_raise_the_floor(monkeypatch: pytest.MonkeyPatch) 
     for scale in (1e-6, 1.0, 1e6):
         lie = (np.abs(rng.normal(size=5)) * scale, rng.normal(size=4) * scale)
         monkeypatch.setattr(rivals, "_proposal", lambda *_, lie=lie: lie)
+        monkeypatch.setattr(rivals, "_face_proposal", lambda *_, lie=lie: lie[::-1])
         try:
             assert eps_optimal_floor(problem, closes, 1e-3, "l2") <= member * (1.0 + 2.0**-48)
         except OracleFailure:
             continue
     monkeypatch.setattr(rivals, "_proposal", lambda *_: (np.full(5, np.nan), np.zeros(4)))
+    monkeypatch.setattr(rivals, "_face_proposal", lambda *_: (np.zeros(4), np.full(5, np.nan)))
     with pytest.raises(OracleFailure):
         eps_optimal_floor(problem, closes, 1e-3, "l2")
 

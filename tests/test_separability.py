@@ -7,9 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from checks import separability as module
+from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm
+from checks.separability import LeastDistance
 from checks.svm import NotSeparable, separability, solve_svm
-from tests.margin_cases import KINDS, assert_farkas, build, constraints, separable_full
+from tests.margin_cases import (
+    KINDS,
+    assert_farkas,
+    build,
+    constraints,
+    exact_margins,
+    separable_full,
+)
 
 QUICK: tuple[Norm, ...] = ("l1", "l2", "frobenius")
 
@@ -47,6 +57,39 @@ def test_larger_full_problems_are_decided_too() -> None:
         seen.add(found.answer)
         if found.answer == "non-separable":
             assert_farkas(problem, found.integers, full=True)
+    assert seen == {"separable", "non-separable"}
+
+
+def orthonormal(seed: int) -> Constraints:
+    """Six samples of four tokens, tokens and queries unit vectors of R^8: 18 rows."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    delta, query = [], []
+    for _ in range(6):
+        best, *others = rng.permutation(8)[:4]
+        delta += [np.eye(8)[best] - np.eye(8)[other] for other in others]
+        query += [np.eye(8)[rng.integers(8)]] * 3
+    return constraints(delta, query)
+
+
+@pytest.mark.parametrize("proposals", [True, False])
+def test_orthonormal_tokens_are_decided(proposals: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many dependencies, more rows than the active-set method takes; with nnls and without."""
+
+    def exhausted(rows: Array) -> LeastDistance:
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    if not proposals:
+        monkeypatch.setattr(module, "least_distance", exhausted)
+    seen = set()
+    for seed in range(20):
+        problem = orthonormal(seed)
+        found = separability(problem, full=True)
+        seen.add(found.answer)
+        if found.answer == "non-separable":
+            assert_farkas(problem, found.integers, full=True)
+        else:
+            assert found.witness is not None
+            assert min(exact_margins(problem, found.witness)) > 0
     assert seen == {"separable", "non-separable"}
 
 
