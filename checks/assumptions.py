@@ -53,11 +53,23 @@ def equal_scores(problem: AttentionProblem, start: Start) -> float:
     return margin if margin < 0 else margin + np.finfo(np.float64).tiny
 
 
+def full_stack_rank(problem: AttentionProblem, start: Start) -> float:
+    """Smallest of the 2d singular values of [K; Q] over its largest, less rounding."""
+    if start.key is None or start.query is None or start.key.ndim != 2:
+        return np.inf
+    stack = np.concatenate((start.key, start.query))
+    values = np.linalg.svd(stack, compute_uv=False)
+    least = float(values[-1]) if stack.shape[1] >= stack.shape[0] else 0.0
+    # LAPACK's singular values are off by a modest multiple of eps times the largest.
+    return least / max(float(values[0]), np.finfo(np.float64).tiny) - EPS * sum(stack.shape)
+
+
 BEFORE: dict[str, ProblemMargin] = {
     "optimal-unique": optimal_unique,
     "realisable": realisable,
     "nonzero-invariant": nonzero_invariant,
     "equal-scores": equal_scores,
+    "full-stack-rank": full_stack_rank,
 }
 """Judged from problem and start alone; "separable" needs the oracle's answer."""
 

@@ -13,7 +13,9 @@ from checks.problem_families import DrawnProblem
 from checks.problems import Array, Start
 from checks.start_families import draw_start, large_weights, needed_margin
 
-FACTORED_STARTS = ("random", "small", "separating", "trapped", "wide", "wide-separating")
+FACTORED_STARTS = (
+    "random", "small", "separating", "trapped", "wide", "wide-separating", "wide-trapped",
+)  # fmt: skip
 LOW_RANK = {"rank-one": 1, "rank-two": 2}
 """Start family -> e: the rank of K and Q is bounded by their shape, which no rounding mends."""
 ALIGNED_STARTS = {
@@ -58,14 +60,15 @@ def draw_factored_start(blob: Blob, kind: str, drawn: DrawnProblem) -> tuple[Sta
     (W(0) as in the combined model: not optimal, and the infimum must be reached),
     trapped (the same for the other tokens of a trap; K's row at the appended coordinate is
     0, and twin samples keep it so).
-    e = 2D, [K; Q] of full rank: wide (random), wide-separating.
+    e = 2D, [K; Q] of full rank: wide (random), wide-separating, wide-trapped (there
+    the row of W at the appended coordinate starts at 0, and twin samples pull it back to it).
     e = 1, 2: rank-one, rank-two (separating as above; for problems of a rank-one witness).
     """
     dim = drawn.problem.dim
     if kind in LOW_RANK:
         return _low_rank(blob, drawn, LOW_RANK[kind])
-    if kind in ("separating", "wide-separating", "trapped"):
-        weights, regions = large_weights(blob, drawn, (dim, dim), trapped=kind == "trapped")
+    if kind in ("separating", "wide-separating", "trapped", "wide-trapped"):
+        weights, regions = large_weights(blob, drawn, (dim, dim), trapped=kind.endswith("trapped"))
         key, query = _split(blob, weights, kind)
         return Start.factored(key, query, dim), regions
     shape = (2, dim, 2 * dim if kind == "wide" else dim)

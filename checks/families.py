@@ -50,6 +50,11 @@ class Family:
         """Is the start aligned with the data (S6)?"""
         return self.start in ALIGNED_STARTS
 
+    @property
+    def wide(self) -> bool:
+        """Has the start e = 2D columns, [K; Q] of full rank?"""
+        return self.start.startswith("wide")
+
     def check_shape(self, shape: Shape) -> None:
         """Raise ValueError where no case of this family has this shape."""
         if self.problem in ALIGNED_PROBLEMS:
@@ -68,10 +73,10 @@ FACTORED: dict[str, tuple[str, ...]] = {
     "equal-scores": _GENERAL,
     "one-sample": _GENERAL,
     "low-rank": tuple(LOW_RANK),
-    "trap": ("separating", "trapped"),
+    "trap": ("separating", "trapped", "wide-trapped"),
     "tied": ("separating",),
     "unrealisable": ("separating",),
-    "nonseparable": ("random",),
+    "nonseparable": ("random", "wide"),
     "unconstrained": ("random", "small", "wide"),
     "aligned-single": (*_ALIGNED, "random"),
     "aligned-general": _ALIGNED,
@@ -149,6 +154,7 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
     ),
     "separable": (
         *(f"{model}/nonseparable/random" for model in MODELS),
+        "factored/nonseparable/wide",
         "factored/symmetrised-nonseparable/aligned-random",
     ),
     "realisable": (
@@ -166,6 +172,7 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
     ),
     "infimum-reached": (
         *(f"{model}/trap/trapped" for model in MODELS),
+        "factored/trap/wide-trapped",
         "factored/symmetrised-trap/aligned-trapped",
     ),
     "aligned": ("factored/aligned-single/random",),
@@ -180,15 +187,17 @@ that for symmetrised-nonseparable.
 """
 
 
-def violators(assumption: str, model: str, aligned: bool = False) -> tuple[str, ...]:
+def violators(
+    assumption: str, model: str, aligned: bool = False, wide: bool = False
+) -> tuple[str, ...]:
     """The violator families of an assumption for one model ((): none is known).
 
     aligned: those whose start is aligned, so that nothing but this assumption fails a claim
-    about aligned starts; for the assumption "aligned" itself the same ones either way.
+    about aligned starts; for the assumption "aligned" itself the same ones either way.  wide:
+    likewise for starts with e = 2D columns, where there are any.
     """
     found = [FAMILIES[name] for name in VIOLATORS.get(assumption, ())]
-    return tuple(
-        f.name
-        for f in found
-        if f.model == model and (f.aligned == aligned or assumption == "aligned")
-    )
+    fit = [f for f in found if f.model == model]
+    fit = [f for f in fit if f.aligned == aligned or assumption == "aligned"]
+    broad = tuple(f.name for f in fit if f.wide)
+    return broad if wide and broad else tuple(f.name for f in fit if not f.wide)

@@ -78,3 +78,17 @@ def _certain(exponent: str) -> Stream:
 MIRROR_15, MIRROR_2, MIRROR_3 = _mirror("1.5", 0.7), _mirror("2", 0.6), _mirror("3", 0.7)
 MIRROR_15_CERTAIN, MIRROR_2_CERTAIN = _certain("1.5"), _certain("2")
 MIRROR_3_CERTAIN = _certain("3")
+
+_SMALL: tuple[Shape, ...] = ((3, 3, 3), (2, 3, 3), (3, 3, 2), (4, 3, 3))
+FULL_STACK = Stream(
+    (
+        # The search likes extra columns of zeros, a stack of deficient rank.
+        Source("factored/separable/wide-separating", 0.1),
+        Source("factored/separable/wide", SETTLES_ELSEWHERE),
+    ),
+    shapes=_SMALL,
+    share=0.6,
+)
+FULL_STACK_CERTAIN = Stream(
+    (Source("factored/separable/wide-separating"),), shapes=_SMALL[:1], share=_FEW
+)

@@ -119,6 +119,12 @@ def _register_all() -> None:
     ):
         register(key, f"checks.{measure}", f"checks.streams:{stream}")
     for key, measure, stream in (
+        ("limit.full-stack", "limit_checks:factored_nuclear", "FULL_STACK"),
+        (
+            "control.full-stack-attains-frobenius",
+            "limit_checks:combined_frobenius",
+            "FULL_STACK_CERTAIN",
+        ),
         ("neighbour.prompt", "limit_checks:diagonal_l2", "PROMPT"),
         ("control.prompt-attains-l1", "limit_checks:combined_l1", "PROMPT_CERTAIN"),
         ("neighbour.embedding", "neighbour_checks:embedding", "EMBEDDING"),

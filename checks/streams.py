@@ -36,7 +36,8 @@ class Stream:
 
     def violators(self, assumption: str) -> tuple[str, ...]:
         """Families that break this assumption, for this stream's model."""
-        return violators(assumption, self.model, FAMILIES[self.sources[0].family].aligned)
+        first = FAMILIES[self.sources[0].family]
+        return violators(assumption, self.model, first.aligned, first.wide)
 
 
 SETTLES_ELSEWHERE = 0.9

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from checks import neighbour_checks
+from checks.assumptions import full_stack_rank
 from checks.budgets import PROFILES
 from checks.context import Context
 from checks.outcomes import Outcome
-from checks.problems import AttentionProblem, constraints_of
+from checks.problems import AttentionProblem, Start, constraints_of
 from tests.exact_cases import cases
 
 EMBEDDING = Context("neighbour.embedding", ("optimal-unique", "realisable"), PROFILES["quick"])
@@ -49,3 +50,21 @@ def _uneven(problem: AttentionProblem) -> AttentionProblem:
     tokens = problem.tokens.copy()
     tokens[0, (problem.optimal[0] + 1) % problem.length, -1] -= 0.25 * problem.labels[0]
     return AttentionProblem.of(tokens, problem.queries, problem.labels, problem.head)
+
+
+def test_the_rank_of_the_stack_is_judged() -> None:
+    """Positive for 2d columns of numbers, not for a column fewer, nor where two rows agree."""
+    (case,) = cases("factored/separable/wide-separating", (3, 3, 3), 1)
+    key, query = case.start.key, case.start.query
+    assert key is not None
+    assert query is not None
+    dim = case.problem.dim
+
+    def margin(k: np.ndarray, q: np.ndarray) -> float:
+        return full_stack_rank(case.problem, Start.factored(k, q, dim))
+
+    assert margin(key, query) > 1e-6
+    assert margin(key[:, 1:], query[:, 1:]) < 0
+    twin = key.copy()
+    twin[0] = query[1]
+    assert margin(twin, query) < 0

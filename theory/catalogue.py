@@ -14,6 +14,7 @@ from theory.claims import Assumption, Claim
 from theory.control_claims import CONTROL_CLAIMS
 from theory.data_claims import DATA_CLAIMS
 from theory.flow_claims import FLOW_CLAIMS, LIMIT_CLAIMS
+from theory.frontier_claims import FRONTIER_CLAIMS
 from theory.general_claims import GENERAL_CLAIMS
 from theory.late_claims import LATE_CLAIMS
 from theory.neighbour_claims import NEIGHBOUR_CLAIMS
@@ -50,6 +51,7 @@ CLAIMS: Final[dict[str, Claim]] = by_key(
         *LIMIT_CLAIMS,
         *LATE_CLAIMS,
         *GENERAL_CLAIMS,
+        *FRONTIER_CLAIMS,
         *NEIGHBOUR_CLAIMS,
         *CONTROL_CLAIMS,
         *DATA_CLAIMS,
