@@ -144,6 +144,11 @@ def separability(constraints: Constraints, full: bool) -> Separability:
     dim = constraints.delta.shape[1]
     if len(constraints) == 0:
         return Separability("separable", witness=np.zeros((dim, dim) if full else dim))
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow proves nothing
+        return _separability(constraints, full)
+
+
+def _separability(constraints: Constraints, full: bool) -> Separability:
     unit = unit_rows(constraints)
     try:
         guess = least_distance(span_rows(unit, full)).multipliers

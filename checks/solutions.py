@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -15,7 +16,7 @@ from checks.exact import float_above, float_below, root_above, root_below
 from checks.outcomes import Optimum
 from checks.problems import Array, Constraints
 from checks.rational_bounds import certify_exactly
-from checks.rounding import FULL, Norm, margins
+from checks.rounding import FULL, TINY, Norm, margins
 
 Proof = Literal["exact", "rigorous", "float"]
 
@@ -176,3 +177,52 @@ def from_interval(
         status=grade(interval),
         sign=sign,
     )
+
+
+USUAL = 2.0**200
+"""Data whose largest entries are between 1/USUAL and this are solved as they are: two of their
+products and a square stay far from the range of float64."""
+
+
+def unit_scale(constraints: Constraints) -> tuple[Constraints, int]:
+    """(the problem, e) divided by 2**e, exactly, so that unusually large or small data come near 1.
+
+    Its optimum is 2**e times the problem's own; see ``rescaled``.  Left alone (e = 0) where the
+    division would lose a bit of an entry.
+    """
+    sizes = [float(np.abs(part).max()) for part in (constraints.delta, constraints.query)]
+    if all(1.0 / USUAL < size < USUAL for size in sizes) or not all(map(math.isfinite, sizes)):
+        return constraints, 0
+    down, across = (-math.frexp(size)[1] for size in sizes)
+    moves = ((constraints.delta, down), (constraints.low, down), (constraints.query, across))
+    moved = [np.ldexp(part, move) for part, move in moves]
+    for part, (own, move) in zip(moved, moves, strict=True):
+        if not np.array_equal(np.ldexp(part, -move), own):
+            return constraints, 0
+    delta, low, query = moved
+    return replace(constraints, delta=delta, low=low, query=query), -down - across
+
+
+def rescaled(found: SvmSolution, exponent: int) -> SvmSolution:
+    """The solution of the problem that is 2**exponent times the one solved.
+
+    Raises OracleFailure where that is beyond the range of float64.
+    """
+    if exponent == 0:
+        return found
+    squared = found.norm not in ("l1", "nuclear")
+    unit = Fraction(2) ** -exponent
+    optimum, lower, upper = np.ldexp([found.optimum, found.lower, found.upper], -exponent).tolist()
+    scaled = replace(
+        found,
+        solution=np.ldexp(found.solution, -exponent),
+        multipliers=np.ldexp(found.multipliers, -exponent * (1 + squared)),
+        optimum=optimum,
+        lower=lower,
+        upper=upper,
+        value=None if found.value is None else found.value * unit ** (1 + squared),
+    )
+    parts = np.array([lower, upper, np.abs(scaled.solution).max(), scaled.multipliers.max()])
+    if not ((parts > TINY) & (parts < math.inf)).all():
+        raise OracleFailure(f"{found.norm}: the optimum is beyond the range of float64")
+    return scaled

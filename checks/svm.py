@@ -17,7 +17,7 @@ from checks.power_margins import solve_power
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, POWERS, Norm
 from checks.separability import NotSeparable, Separability, separability
-from checks.solutions import SvmSolution, from_interval, narrowed
+from checks.solutions import SvmSolution, from_interval, narrowed, rescaled, unit_scale
 
 __all__ = [
     "FULL",
@@ -41,13 +41,18 @@ def solve_svm(constraints: Constraints, norm: Norm, exact: bool | None = None) -
     """
     if len(constraints) == 0:
         raise OracleFailure(f"{norm}: no token constrains the weights")
-    if norm in POWERS:
-        return solve_power(constraints, norm)
-    if norm == "nuclear":
-        from checks.nuclear import solve_nuclear  # not needed by most claims: loaded late
+    near, exponent = unit_scale(constraints)
+    # What overflows in floats becomes infinite or nan, and certifies nothing.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if norm in POWERS:
+            found = solve_power(near, norm)
+        elif norm == "nuclear":
+            from checks.nuclear import solve_nuclear  # not needed by most claims: loaded late
 
-        return solve_nuclear(constraints, exact)
-    return _solve(constraints, norm, None, exact)
+            found = solve_nuclear(near, exact)
+        else:
+            found = _solve(near, norm, None, exact)
+        return rescaled(found, exponent)
 
 
 def solve_signed_l1(
@@ -64,7 +69,9 @@ def solve_signed_l1(
         raise ValueError("sign must be (d,) of +1, -1, 0 (free) or nan (dead)")
     if len(constraints) == 0:
         raise OracleFailure("l1: no token constrains the weights")
-    return _solve(constraints, "l1", sign, exact)
+    near, exponent = unit_scale(constraints)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return rescaled(_solve(near, "l1", sign, exact), exponent)
 
 
 def _solve(
