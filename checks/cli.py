@@ -136,9 +136,14 @@ def _seconds(_: Any, __: Any, value: str | None) -> float | None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports/out"))
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
-@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler (not in this version).")
-@click.option("--resume", is_flag=True, help="Keep the verdicts that OUT holds already.")
-@click.option("--time-limit", callback=_seconds, metavar="10m", help="Start no claim after it.")
+@click.option("--cluster", metavar="ADDRESS", help="A dask scheduler, such as tcp://HOST:8786.")
+@click.option("--resume", is_flag=True, help="Go on with what OUT holds already.")
+@click.option(
+    "--time-limit",
+    callback=_seconds,
+    metavar="10m",
+    help="Begin nothing after it; claims take turns.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first claim not as expected.")
 def verify(
     keys: tuple[str, ...],
@@ -154,13 +159,15 @@ def verify(
 ) -> None:
     """Check claims (all, or KEYs) and write a report to OUT."""
     wanted = _known(keys)
-    if cluster is not None:
-        raise _Bad("--cluster is not available in this version; use --workers N")
+    if cluster is not None and workers is not None:
+        raise _Bad("--cluster and --workers exclude each other; a cluster has its own workers")
     if out.exists() and not out.is_dir():
         raise _Bad(f"--out {out} is a file; name a directory")
     import reports
     from checks import campaign
     from checks.outcomes import exit_status
+    from checks.store import StoreDamaged, StoreFailed
+    from checks.workers import ClusterFailed
 
     if device == "cuda":
         import torch
@@ -170,11 +177,19 @@ def verify(
     order = campaign.Order(
         tuple(wanted), profile, seed, str(out), device,
         workers or len(os.sched_getaffinity(0)), resume, time_limit, fail_fast,
+        cluster,
     )  # fmt: skip
     try:
         verdicts = campaign.run(order, " ".join(["marginflow", *sys.argv[1:]]), reports.build)
+    except ClusterFailed as error:
+        raise _Bad(f"--cluster {cluster}: {error}") from error
+    except (StoreDamaged, StoreFailed, reports.BadReport) as error:
+        raise _Bad(str(error)) from error
     except OSError as error:
         raise _Bad(f"cannot write to {out}: {error.strerror or error}") from error
+    left = [v.claim for v in verdicts if v.outcome.word == "not_run"]
+    if left:
+        click.echo(f"not run: {', '.join(left)}")
     click.echo(f"report: {out / 'index.html'}")
     _exit(exit_status(verdicts))
 

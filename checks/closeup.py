@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from checks import own_data, portrait
-from checks.aggregate import Tally
 from checks.budgets import Budget
 from checks.cases import Case, CaseSpec, campaign_specs, decode
 from checks.families import has_shape
 from checks.given import Given
-from checks.outcomes import CaseResult, Outcome
+from checks.outcomes import CaseResult
 from checks.problems import Array, AttentionProblem, Start
 from checks.streams import Stream
+from checks.tally import Tally
 from theory.claims import Claim
 
 LARGEST_SHOWN = 260
@@ -28,12 +28,6 @@ PHASE_SIZE = (3, 2)
 PHASE_STARTS = 5
 PHASE_TRIES = 4
 """Problems tried for a picture in which at least two starts reach the infimum."""
-
-
-def simplest(tally: Tally) -> CaseResult | None:
-    """The informative case of the fewest numbers; among equals, of the smallest tokens."""
-    known = [r for r in tally.informative if "blob" in r.spec]
-    return min(known, key=lambda r: (np.prod(r.spec["shape"]), r.problem_id), default=None)
 
 
 def decoded(cases: Stream | Given, result: CaseResult) -> Case:
@@ -59,11 +53,6 @@ def data_of(case: Case) -> dict[str, Any] | None:
     return {name: array.tolist() for name, array in arrays.items()}
 
 
-def followed(results: list[CaseResult]) -> bool:
-    """Were these cases judged by where a flow went?  Then there is a path to be shown."""
-    return any(r.optima for r in results if r.outcome is not Outcome.VACUOUS)
-
-
 def look(
     claim: Claim, cases: Stream | Given, tally: Tally, budget: Budget, device: str
 ) -> dict[str, Any]:
@@ -72,12 +61,11 @@ def look(
     The simplest shares the batch of the worst where it can, and is left out where it cannot:
     its data are shown in any case.
     """
-    if not followed(list(tally.results)) or tally.worst is None:
+    if not tally.followed or tally.worst is None:
         return {"close_ups": [], "phase": None}
-    chosen = {"worst": decoded(cases, tally.worst[0])}
-    plain = simplest(tally)
-    if plain is not None and plain is not tally.worst[0]:
-        chosen["simplest"] = decoded(cases, plain)
+    chosen = {"worst": decoded(cases, tally.worst)}
+    if tally.simplest is not None and tally.simplest != tally.worst:
+        chosen["simplest"] = decoded(cases, tally.simplest)
     subjects = {name: portrait.subject(case) for name, case in chosen.items()}
     like = _form(*subjects["worst"])
     subjects = {name: pair for name, pair in subjects.items() if _form(*pair) == like}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,3 +26,8 @@ class Given:
     specs: Callable[[int], list[CaseSpec]]
     decode: Callable[[CaseSpec], Case]
     informative: int
+
+    def digest(self, seed: int) -> str:
+        """Names exactly these cases: what is stored of others is nothing of theirs."""
+        specs = json.dumps([spec.to_json() for spec in self.specs(seed)])
+        return hashlib.sha256(specs.encode()).hexdigest()

@@ -61,7 +61,7 @@ def check(
     if not given and drawn == 0:
         raise BadInput(f"{path}: no start in the file and --starts 0: nothing to run")
     problem = file.problem
-    _refuse_size(problem, path)
+    refuse_size(problem, path)
     full = chosen == "factored" or (
         chosen == "combined" and (file.start is None or file.start.weights.ndim == 2)
     )
@@ -99,7 +99,8 @@ def check(
     }
 
 
-def _refuse_size(problem: AttentionProblem, path: Path) -> None:
+def refuse_size(problem: AttentionProblem, path: Path) -> None:
+    """Raises BadInput for a problem larger than what the engine and the oracles are made for."""
     rows = problem.samples * (problem.length - 1)
     for name, size in (("dim", problem.dim), ("constraints", rows)):
         if size > LARGEST[name]:

@@ -1,99 +1,91 @@
-"""One claim from its cases to its verdict.  The only module that calls ``hypothesis.given``."""
+"""One claim from its parts to its verdict.  The only module that calls ``hypothesis.given``."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
-from checks import closeup, evidence, registry, strategies
-from checks.aggregate import Requirements, Tally, Violation, decide
+from checks import closeup, registry, strategies, symbolic_checks
 from checks.budgets import PROFILES, Budget
-from checks.cases import Case, CaseSpec, campaign_specs, case_from_record, case_record, decode
+from checks.cases import CaseSpec, case_from_record, decode
 from checks.context import Context
-from checks.families import has_shape
 from checks.given import Given, Unavailable
 from checks.outcomes import CaseResult, Outcome, Verdict, dumps
-from checks.streams import VIOLATOR_SHAPES, Stream
-from checks.versions import versions
+from checks.parts import (
+    EXAMPLES,
+    Measured,
+    Part,
+    Unit,
+    campaign_cases,
+    pinned_cases,
+    plan,
+    violating_cases,
+)
+from checks.streams import Stream
+from checks.tally import Tally, Violation
+from checks.verdicts import close, conclude
+from checks.versions import code
 from theory.catalogue import CLAIMS
 from theory.claims import Claim
 
-PINNED = Path(__file__).parent / "pinned"
-
-Cases = Stream | Given | None
-"""Where a claim's cases come from: drawn, given, or (symbolic claims) nowhere."""
+ResultsOf = Callable[[Iterable[CaseSpec]], list[CaseResult]]
 
 
-@dataclass(frozen=True)
-class Unit:
-    """What one verdict is asked for: plain data, so that a worker process can be given it."""
+_ONE_AT_A_TIME = threading.Lock()
+"""A cluster's worker may have threads; torch's settings and Hypothesis' state are a process's."""
 
-    claim: str
-    profile: str
-    seed: int
-    directory: str
-    device: str = "cpu"
+
+def run_part(part: Part, expected: dict[str, str] | None = None) -> Measured:
+    """Measure one work unit; a failure inside the check is said, not raised.
+
+    expected: the versions of the process that asked.  Any other would give other bits, so
+    they are an ERROR: the worker is to be set up like the process that asked.
+    """
+    begun = time.monotonic()
+    with _ONE_AT_A_TIME:
+        _one_thread()
+        own = code()
+        if expected is not None and own != expected:
+            differ = [f"{k} {own.get(k)}, not {v}" for k, v in expected.items() if own.get(k) != v]
+            return Measured(None, 0.0, "error", f"a worker has {'; '.join(differ)}")
+        try:
+            text = _pictures(part) if part.kind == "look" else measure_part(part).to_json()
+        except Unavailable as missing:
+            return Measured(None, time.monotonic() - begun, "not_run", str(missing))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Measured(None, time.monotonic() - begun, "error", reason)
+    return Measured(text, time.monotonic() - begun)
 
 
 def run_unit(unit: Unit) -> Verdict:
-    """Measure one claim; write its evidence and case files; return its verdict.
-
-    A failure inside the check is the outcome ERROR of this claim, not the end of the run.
-    """
-    _one_thread()
-    begun = time.monotonic()
-    claim, budget = CLAIMS[unit.claim], PROFILES[unit.profile]
-    check = registry.CHECKS[unit.claim]
-    stream: Cases = registry.resolve(check.stream) if check.stream else None
-    need = requirements(claim, stream, budget)
-    shown: dict[str, Any] = {}
+    """Measure one claim, part by part; write its evidence and case files; its verdict."""
     try:
-        tally = measure(check, claim, stream, budget, unit)
-        outcome, reason = decide(tally, need)
-        if stream is not None:
-            shown = closeup.look(claim, stream, tally, budget, unit.device)
+        parts = plan(unit)
     except Unavailable as missing:
-        tally = Tally(())
-        outcome, reason = Outcome.NOT_RUN, str(missing)
+        return conclude(unit, Tally(), 0.0, (Outcome.NOT_RUN, str(missing)))
     except Exception as error:
-        tally = Tally(())
-        outcome, reason = Outcome.ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
-    directory = Path(unit.directory)
-    replay = write_case(directory, stream, tally, unit)
-    worst = tally.worst
-    if stream is not None and worst is not None:
-        shown |= _cases_shown(directory, stream, tally, unit)
-    verdict = Verdict(
-        claim=claim.key,
-        sentences=claim.sentences,
-        kind=claim.kind,
-        expect=claim.expect,
-        outcome=outcome,
-        reason=reason,
-        tried=len(tally.results),
-        informative=len(tally.informative),
-        vacuous=len(tally.of(Outcome.VACUOUS)),
-        inconclusive=len(tally.of(Outcome.INCONCLUSIVE)),
-        problems=tally.problems,
-        worst=worst[1].ratio if worst else None,
-        case=replay,
-        profile=unit.profile,
-        seed=unit.seed,
-        versions=versions(),
-        seconds=round(time.monotonic() - begun, 3),
-    )
-    written = evidence.record(claim, verdict, tally, need, replay, shown)
-    _write(directory / "evidence" / f"{claim.key}.json", written)
-    return verdict
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return conclude(unit, Tally(), 0.0, (Outcome.ERROR, reason))
+    closing = close(unit, map(run_part, parts))
+    if isinstance(closing, Verdict):
+        return closing
+    return closing.finish(run_part(closing.look))
+
+
+def _pictures(part: Part) -> str:
+    """What the page shows of single cases: close-ups and a phase portrait, as JSON."""
+    unit, stream = part.unit, part.unit.cases()
+    assert stream is not None
+    seen = Tally.from_json(part.of)
+    return dumps(closeup.look(unit.subject, stream, seen, unit.budget, unit.device))
 
 
 def _one_thread() -> None:
@@ -102,113 +94,61 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # small operations: a second thread costs a thousandfold
 
 
-def requirements(claim: Claim, stream: Cases, budget: Budget) -> Requirements:
-    """What HELD takes of this claim under this budget."""
-    if stream is None:
-        return Requirements(1, 1)
-    if isinstance(stream, Given):
-        return Requirements(stream.informative, 1)
-    informative = budget.informative if claim.kind == "limit" else budget.problems
-    return Requirements(
-        informative,
-        budget.problems,
-        {source.family: source.vacuous for source in stream.sources},
-        stream.must_see,
-    )
-
-
-def measure(
-    check: registry.Check, claim: Claim, stream: Cases, budget: Budget, unit: Unit
-) -> Tally:
-    """All results of one claim: campaign, search, pinned cases, and the side streams.
+def measure_part(part: Part) -> Tally:
+    """The reduced results of one part: of the campaign, the search, a side stream, ...
 
     Of given cases there are no more than they are: nothing is searched, none is a violator.
     """
-    function = check.load()
+    unit, claim, stream = part.unit, part.unit.subject, part.unit.cases()
+    function = registry.CHECKS[unit.claim].load()
     if stream is None:
-        return Tally(tuple(function(claim.key)))
-    context = Context(claim.key, claim.assumptions, budget, unit.device)
+        tally = Tally.of(function(claim.key))
+        if claim.key in symbolic_checks.claims():
+            tally.derivation = symbolic_checks.derivation(claim.key)
+        return tally
+    context = Context(claim.key, claim.assumptions, unit.budget, unit.device)
+    if part.kind == "pinned":
+        # One batch each: pinned cases of one claim may differ in shape.
+        return Tally.of(r for case in pinned_cases(unit.claim) for r in function([case], context))
     if isinstance(stream, Given):
-        cases = [stream.decode(spec) for spec in stream.specs(unit.seed)]
-        return Tally((*function(cases, context), *_pinned(claim.key, function, context)))
+        return Tally.of(given_results(function, stream, unit.seed, context))
 
     def results_of(specs: Iterable[CaseSpec]) -> list[CaseResult]:
         return function([decode(spec) for spec in specs], context)
 
-    results: list[CaseResult] = []
-    for chunk in campaign(claim.key, stream, budget, unit.seed):
-        results += results_of(chunk)
-    results += _pinned(claim.key, function, context)
-    if claim.expect != "falsified":
-        results += search(claim, stream, budget, unit.seed, results_of)
-    violations = [
-        _violate(claim, assumption, stream, budget, unit.seed, results_of)
-        for assumption in claim.assumptions
-        if stream.violators(assumption)
-    ]
-    return Tally(tuple(results), tuple(violations))
+    if part.kind == "campaign":
+        return Tally.of(results_of(campaign_cases(part, stream)))
+    if part.kind == "search":
+        return Tally.of(search(claim, stream, unit.budget, unit.seed, results_of, part.first))
+    return Tally(violations=[_violation(part, stream, results_of)])
 
 
-def campaign(claim: str, stream: Stream, budget: Budget, seed: int) -> Iterable[list[CaseSpec]]:
-    """The volume of a claim in fixed work units: one shape and model a chunk, families mixed.
-
-    Cases are numbered within family and shape, so a larger budget holds the smaller one's.
-    """
-    total = max(1, round(budget.cases * stream.share))
-    shapes = stream.shapes[: budget.shapes]
-    each = -(-total // (len(stream.sources) * len(shapes)))
-    for shape in shapes:
-        for model in dict.fromkeys(s.family.split("/")[0] for s in stream.sources):
-            families = [s.family for s in stream.sources if s.family.split("/")[0] == model]
-            specs = [
-                spec
-                for family in families
-                for spec in campaign_specs(claim, family, shape, seed, range(each))
-            ]
-            for begin in range(0, len(specs), budget.chunk):
-                yield specs[begin : begin + budget.chunk]
-
-
-def _pinned(
-    claim: str, function: Callable[..., list[CaseResult]], context: Context
+def given_results(
+    function: Callable[..., list[CaseResult]], stream: Given, seed: int, context: Context
 ) -> list[CaseResult]:
-    """One batch each: pinned cases of one claim may differ in shape."""
-    return [result for case in pinned(claim) for result in function([case], context)]
+    """Given cases in batches of one shape and model, their results in the order given."""
+    cases = [stream.decode(spec) for spec in stream.specs(seed)]
+    batches: dict[Any, list[int]] = {}
+    for index, case in enumerate(cases):
+        shapes = (case.problem.tokens.shape, case.start.model, case.start.weights.shape)
+        columns = case.start.key.shape if case.start.key is not None else ()
+        batches.setdefault((*shapes, columns), []).append(index)
+    found: dict[int, CaseResult] = {}
+    for indices in batches.values():
+        found |= zip(indices, function([cases[i] for i in indices], context), strict=True)
+    return [found[i] for i in range(len(cases))]
 
 
-def pinned(claim: str) -> list[Case]:
-    """Counterexamples found before, replayed in every profile."""
-    records = [json.loads(path.read_text()) for path in sorted(PINNED.glob("*.json"))]
-    return [case_from_record(r) for r in records if r["claim"] == claim]
-
-
-def _violate(
-    claim: Claim,
-    assumption: str,
-    stream: Stream,
-    budget: Budget,
-    seed: int,
-    results_of: Callable[[Iterable[CaseSpec]], list[CaseResult]],
-) -> Violation:
+def _violation(part: Part, stream: Stream, results_of: ResultsOf) -> Violation:
     """The side stream: cases that break one assumption must come out VACUOUS, and name it."""
-    families = stream.violators(assumption)
-    each = -(-budget.violators // len(families))
-    # A family may need an even n, or two samples, that the claim's own shapes do not have.
-    usual = (*stream.shapes[1:], *VIOLATOR_SHAPES)
-    shape = next(s for s in usual if all(has_shape(f, s) for f in families))
-    specs = [
-        spec
-        for family in families
-        for spec in campaign_specs(f"{claim.key} without {assumption}", family, shape, seed,
-                                   range(each))
-    ]  # fmt: skip
+    specs = violating_cases(part, stream)
     # Vacuous for this very reason: another assumption may hide that this one is not judged.
-    named = f"{assumption} is unmet"
+    named = f"{part.of} is unmet"
     vacuous = sum(
         result.outcome is Outcome.VACUOUS and result.reason.startswith(named)
         for result in results_of(specs)
     )
-    return Violation(assumption, len(specs), vacuous)
+    return Violation(part.of, len(specs), vacuous)
 
 
 class _Counterexample(AssertionError):
@@ -220,9 +160,12 @@ def search(
     stream: Stream,
     budget: Budget,
     seed: int,
-    results_of: Callable[[Iterable[CaseSpec]], list[CaseResult]],
+    results_of: ResultsOf,
+    index: int = 0,
 ) -> list[CaseResult]:
     """Adversarial search by Hypothesis: small batches, guided towards the worst ratio.
+
+    index: which search of this claim; each has a stream of its own.
 
     Seeded by the claim's key (one closure would give every claim the same stream), no
     database, no deadline; the quick profile does not shrink, since a step costs a flow.
@@ -238,9 +181,11 @@ def search(
         phases.append(Phase.shrink)
     found: list[CaseResult] = []
 
-    @hypothesis.seed(_seed(claim.key, seed))
+    examples = min(EXAMPLES, budget.search - index * EXAMPLES)
+
+    @hypothesis.seed(_seed(claim.key, seed, index))
     @hypothesis.settings(
-        max_examples=budget.search, deadline=None, database=None, derandomize=False,
+        max_examples=examples, deadline=None, database=None, derandomize=False,
         phases=phases, suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
         print_blob=False, verbosity=hypothesis.Verbosity.quiet,
     )  # fmt: skip
@@ -263,59 +208,9 @@ def search(
     return found
 
 
-def _seed(key: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{key}\0{seed}".encode()).digest()[:8], "little")
-
-
-def write_case(directory: Path, stream: Cases, tally: Tally, unit: Unit) -> str | None:
-    """The replay file of the case that matters most: a counterexample, else the worst one.
-
-    Path relative to the directory; None for symbolic claims and where nothing was decided.
-    """
-    falsified = tally.of(Outcome.FALSIFIED)
-    chosen = falsified[0] if falsified else (tally.worst[0] if tally.worst else None)
-    if stream is None or chosen is None or "blob" not in chosen.spec:
-        return None
-    return _write_one(directory, closeup.decoded(stream, chosen), chosen, unit)
-
-
-def _write_one(directory: Path, case: Case, chosen: CaseResult, unit: Unit, word: str = "") -> str:
-    name = f"cases/{unit.claim}-{word or chosen.outcome.word}-{chosen.problem_id}.json"
-    _write(directory / name, case_file(case, chosen, unit))
-    return name
-
-
-def _cases_shown(
-    directory: Path, stream: Stream | Given, tally: Tally, unit: Unit
-) -> dict[str, Any]:
-    """The data of the worst case, and the simplest one with its own replay file."""
-    assert tally.worst is not None
-    worst, plain = tally.worst[0], closeup.simplest(tally)
-    shown: dict[str, Any] = {}
-    if "blob" in worst.spec:
-        shown["data"] = closeup.data_of(closeup.decoded(stream, worst))
-    if plain is not None and plain.worst is not None:
-        case = closeup.decoded(stream, plain)
-        name = _write_one(directory, case, plain, unit, "simplest")
-        shown["simplest"] = {**evidence.case_shown(plain, name), "data": closeup.data_of(case)}
-    return shown
-
-
-def case_file(case: Case, result: CaseResult, unit: Unit) -> dict[str, Any]:
-    """A counterexample that travels: arrays as hex floats, how to run it, how it came out."""
-    worst = result.worst
-    return {
-        **case_record(case),
-        "claim": unit.claim,
-        "profile": unit.profile,
-        "seed": unit.seed,
-        "outcome": result.outcome.word,
-        "reason": result.reason,
-        "measurement": worst and {"name": worst.name, "value": worst.value,
-                                  "tolerance": worst.tolerance},
-        "certificate": result.certificate,
-        "versions": versions(),
-    }  # fmt: skip
+def _seed(key: str, seed: int, index: int) -> int:
+    text = f"{key}\0{seed}" + (f"\0{index}" if index else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def replay(record: dict[str, Any], device: str = "cpu") -> CaseResult:
@@ -325,11 +220,3 @@ def replay(record: dict[str, Any], device: str = "cpu") -> CaseResult:
     case = case_from_record(record)
     context = Context(claim.key, claim.assumptions, PROFILES[record["profile"]], device)
     return registry.CHECKS[claim.key].load()([case], context)[0]
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write whole or not at all: an interrupted run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(dumps(content))
-    part.replace(path)

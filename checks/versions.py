@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+_NUMERICS = ("MKL_CBWR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables that libraries read when they are loaded, and that may change the last bit."""
 _PACKAGES = (
     "marginflow", "numpy", "scipy", "torch", "cvxpy", "highspy", "sympy", "hypothesis",
     "scikit-learn",
@@ -13,6 +20,11 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of python and the packages; CPU capability as torch names it (AVX2, ...)."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     import torch
 
     found = {"python": platform.python_version()}
@@ -24,3 +36,19 @@ def versions() -> dict[str, str]:
     found["cpu"] = torch.backends.cpu.get_cpu_capability()
     found["machine"] = platform.machine()
     return found
+
+
+@cache
+def source() -> str:
+    """SHA-256 of the suite's own sources and pinned cases: the code version, edits included."""
+    digest = hashlib.sha256()
+    for folder, pattern in (("theory", "*.py"), ("checks", "*.py"), ("checks", "pinned/*.json")):
+        for path in sorted((ROOT / folder).rglob(pattern)):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def code() -> dict[str, str]:
+    """All that the bits of a result depend on beside its inputs; equal in every worker."""
+    numerics = {name: os.environ.get(name, "unset") for name in _NUMERICS}
+    return {**versions(), "source": source(), **numerics}

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.aggregate import LARGEST_INCONCLUSIVE, Requirements, Tally, Violation, decide
+from checks.aggregate import LARGEST_INCONCLUSIVE, Requirements, decide
 from checks.outcomes import CaseResult, Measurement, Outcome
+from checks.tally import Tally, Violation
 
 NEED = Requirements(4, 3, {"calm": 0.0, "wild": 0.5}, ("edge",))
 
@@ -30,11 +31,11 @@ def sound(count: int = 12) -> list[CaseResult]:
 
 
 def verdict(results: list[CaseResult], *violations: Violation, **changes: Any) -> Outcome:
-    return decide(Tally(tuple(results), violations), replace(NEED, **changes))[0]
+    return decide(Tally.of(results, violations), replace(NEED, **changes))[0]
 
 
 def test_sound_cases_hold() -> None:
-    assert decide(Tally(tuple(sound())), NEED) == (Outcome.HELD, "")
+    assert decide(Tally.of(sound()), NEED) == (Outcome.HELD, "")
 
 
 def test_no_case_is_no_evidence() -> None:
@@ -43,7 +44,7 @@ def test_no_case_is_no_evidence() -> None:
 
 def test_one_falsified_case_falsifies_with_its_reason() -> None:
     results = [*sound(40), case(Outcome.FALSIFIED, reason="the other problem")]
-    assert decide(Tally(tuple(results)), NEED) == (Outcome.FALSIFIED, "the other problem")
+    assert decide(Tally.of(results), NEED) == (Outcome.FALSIFIED, "the other problem")
 
 
 def test_a_falsified_case_counts_whether_informative_or_not() -> None:
@@ -57,7 +58,7 @@ def test_an_error_is_not_outvoted() -> None:
 
 @pytest.mark.parametrize("violation", [Violation("a", 4, 3), Violation("a", 4, 0)])
 def test_a_violator_that_passes_is_an_error(violation: Violation) -> None:
-    tally = Tally(tuple(sound()), (Violation("b", 4, 4), violation))
+    tally = Tally.of(sound(), (Violation("b", 4, 4), violation))
     outcome, reason = decide(tally, NEED)
     assert outcome is Outcome.ERROR
     assert f"{violation.tried - violation.vacuous} of 4" in reason
@@ -86,7 +87,7 @@ def test_vacuous_cases_dilute_no_share() -> None:
 def test_the_reason_of_most_undecided_cases_is_given() -> None:
     reasons = ["horizon", "precision", "precision"]
     results = [*sound(3), *(case(Outcome.INCONCLUSIVE, reason=r) for r in reasons)]
-    assert decide(Tally(tuple(results)), NEED)[1].endswith(": precision")
+    assert decide(Tally.of(results), NEED)[1].endswith(": precision")
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_repeats_of_a_problem_are_one_problem() -> None:
 
 
 def test_a_region_never_seen() -> None:
-    outcome, reason = decide(Tally(tuple(sound())), replace(NEED, must_see=("edge", "corner")))
+    outcome, reason = decide(Tally.of(sound()), replace(NEED, must_see=("edge", "corner")))
     assert (outcome, reason) == (Outcome.VACUOUS, "never seen: corner")
 
 
 def test_halved_tolerances_open_cases_near_the_edge() -> None:
     near = (Measurement("gap", 0.6, 1.0, "chosen"),)
-    tally = Tally(tuple(case(number=i, measurements=near) for i in range(12)))
+    tally = Tally.of(case(number=i, measurements=near) for i in range(12))
     assert decide(tally, NEED, 1.0)[0] is Outcome.HELD
     assert decide(tally, NEED, 2.0)[0] is Outcome.HELD
     outcome, reason = decide(tally, NEED, 0.5)
@@ -196,7 +197,7 @@ def test_a_wider_tolerance_never_loses_a_verdict(
     results: list[CaseResult], scales: tuple[float, float]
 ) -> None:
     """Monotone in the scale: HELD at one scale is HELD at every larger one."""
-    tally = Tally(tuple(results))
+    tally = Tally.of(results)
     small, large = (decide(tally, NEED, scale)[0] for scale in sorted(scales))
     assert not (small is Outcome.HELD and large is not Outcome.HELD)
     assert (small is Outcome.FALSIFIED) == (large is Outcome.FALSIFIED)

@@ -24,8 +24,10 @@ from checks.cases import Case, campaign_specs, decode
 from checks.cli import main
 from checks.flow.settings import Settings
 from checks.outcomes import Outcome
+from checks.parts import Unit
 from checks.problem_files import write_problem
-from checks.runner import Unit, case_file
+from checks.tally import Tally
+from checks.verdicts import case_file, conclude
 from tests import planted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,10 +88,9 @@ def test_status_0_where_all_is_as_expected(tmp_path: Path) -> None:
 def test_the_exit_status_is_that_of_the_verdicts(
     expect: str, outcome: Outcome, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = replace(
-        campaign._not_run(Unit(SYMBOLIC, "quick", 0, str(tmp_path))), expect=expect, outcome=outcome
-    )
-    monkeypatch.setattr(campaign, "run_unit", lambda unit: verdict)
+    unit = Unit(SYMBOLIC, "quick", 0, str(tmp_path))
+    verdict = replace(conclude(unit, Tally(), 0.0, (outcome, "")), expect=expect)
+    monkeypatch.setattr(campaign, "close", lambda unit, parts: verdict)
     done = call("verify", SYMBOLIC, "--out", tmp_path, "--workers", 1)
     assert done.exit_code == status, done.output
 
@@ -118,7 +119,7 @@ def test_a_time_limit_that_is_no_time(limit: str, tmp_path: Path) -> None:
     "options",
     [
         ["--profile", "huge"], ["--seed", "-1"], ["--seed", "x"], ["--workers", "0"],
-        ["--device", "tpu"], ["--frobnicate"], ["--cluster", "tcp://localhost:8786"],
+        ["--device", "tpu"], ["--frobnicate"], ["--cluster", "tcp://h:1", "--workers", "2"],
     ],
 )  # fmt: skip
 def test_options_that_cannot_be(options: list[str], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checks import audit, data_checks, examples, limit_checks, own_data, registry, runner
+from checks import audit, data_checks, examples, limit_checks, own_data, registry, runner, verdicts
 from checks.budgets import PROFILES
 from checks.cases import Case, CaseSpec, case_from_record
 from checks.context import Context
@@ -136,14 +136,15 @@ def test_another_failure_is_an_error_and_not_called_missing(
 
 def test_no_given_case_falls_short_in_silence() -> None:
     """Two informative runs where three are needed are not HELD."""
-    from checks.aggregate import Tally, decide
+    from checks.aggregate import decide
     from checks.outcomes import CaseResult
+    from checks.tally import Tally
 
     held = CaseResult(Outcome.HELD, "", "p", {"family": "data/iris"})
     claim = CLAIMS["data.iris"]
-    need = runner.requirements(claim, given("data.iris"), PROFILES["quick"])
-    few, enough = (Tally((held,) * count) for count in (need.informative - 1, need.informative))
+    need = verdicts.requirements(claim, given("data.iris"), PROFILES["quick"])
+    few, enough = (Tally.of((held,) * count) for count in (need.informative - 1, need.informative))
     assert decide(few, need)[0] is Outcome.VACUOUS
     assert decide(enough, need)[0] is Outcome.HELD
-    idle = Tally((replace(held, informative=False),) * data_checks.STARTS)
+    idle = Tally.of((replace(held, informative=False),) * data_checks.STARTS)
     assert decide(idle, need)[0] is Outcome.VACUOUS

@@ -10,13 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from checks import closeup, portrait
-from checks.aggregate import Tally
 from checks.cases import campaign_specs, decode
 from checks.faces import plane_of
 from checks.flow.probes import SNAPSHOTS
 from checks.flow.settings import Settings
 from checks.outcomes import CaseResult, Measurement, Optimum, Outcome
 from checks.problems import Array, AttentionProblem, Start, constraints_of
+from checks.tally import Tally
 from tests.flow_fixture import best_margin, gaussian_problem, small_start
 
 COARSE = Settings(gap=1e-4)
@@ -133,13 +133,13 @@ def test_the_simplest_case_is_the_smallest_informative_one() -> None:
             optima=(Optimum("l1", "exact", "proved", 0.0, "simplex"),),
         )  # fmt: skip
 
-    tally = Tally((result(4, 0.9), result(2, 0.1), result(1, 0.2, Outcome.VACUOUS)))
-    chosen = closeup.simplest(tally)
+    tally = Tally.of((result(4, 0.9), result(2, 0.1), result(1, 0.2, Outcome.VACUOUS)))
+    chosen = tally.simplest
     assert chosen is not None
     assert chosen.problem_id == "p2"
-    assert closeup.simplest(Tally(())) is None
-    assert closeup.followed(list(tally.results))
-    assert not closeup.followed([result(1, 0.2, Outcome.VACUOUS)])
+    assert Tally().simplest is None
+    assert tally.followed
+    assert not Tally.of([result(1, 0.2, Outcome.VACUOUS)]).followed
 
 
 def test_the_data_of_a_case_are_its_arrays_and_large_ones_are_left_out() -> None:

@@ -1,10 +1,8 @@
-"""One claim from cases to a verdict, many claims in a campaign: what is written and replayed."""
+"""One claim from cases to a verdict: what is written and replayed."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import reports
 from checks import budgets, campaign, registry, runner, streams
 from checks.audit import audit_case
 from checks.budgets import Budget
@@ -22,8 +19,9 @@ from checks.context import Context
 from checks.flow.settings import Settings
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement, Outcome, Verdict, exit_status
+from checks.parts import Part, Unit
 from checks.registry import Check
-from checks.runner import Unit, run_unit
+from checks.runner import run_unit
 
 TINY = Budget(
     "quick", cases=12, search=2, search_batch=2, chunk=64, violators=3, audited=0.05, stretches=4,
@@ -190,8 +188,7 @@ def test_violators_that_pass_unnoticed_are_an_error(tmp_path: Path, measured_by:
 
 @pytest.fixture
 def _no_campaign(monkeypatch: pytest.MonkeyPatch, measured_by: Any) -> None:
-    monkeypatch.setattr(runner, "campaign", lambda *_: [])
-    monkeypatch.setattr(runner, "_violate", lambda *_: runner.Violation("none", 1, 1))
+    monkeypatch.setattr(runner, "plan", lambda unit: [Part(unit, "search")])
     measured_by("breaks")
 
 
@@ -239,146 +236,3 @@ def test_the_search_has_a_stream_for_every_claim_and_seed() -> None:
     assert drawn(claim, 0) == drawn(claim, 0)
     assert drawn(claim, 0) != drawn(claim, 1)
     assert drawn(claim, 0) != drawn(other, 0)
-
-
-# --- many claims -----------------------------------------------------------------------------
-
-QUICK = budgets.PROFILES["quick"]  # as workers know it: before any test shrinks it
-FIRST, SECOND = "symbolic.softmax-jacobian", "symbolic.kkt-l1"
-
-
-def words(verdicts: list[Verdict]) -> dict[str, str]:
-    return {v.claim: v.outcome.word for v in verdicts}
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The claims that are measured, in order (and not kept from before)."""
-    keys: list[str] = []
-
-    def counted(unit: Unit) -> Verdict:
-        keys.append(unit.claim)
-        return run_unit(unit)
-
-    monkeypatch.setattr(campaign, "run_unit", counted)
-    return keys
-
-
-def test_resume_keeps_what_is_whole_and_runs_the_rest(tmp_path: Path, ran: list[str]) -> None:
-    order = _order([FIRST, SECOND], tmp_path)
-    before = campaign.run(order, "test", reports.build)
-    assert ran == [FIRST, SECOND]
-    lines = tmp_path / "verdicts.jsonl"
-    whole = lines.read_text()
-    ran.clear()
-    assert campaign.run(replace(order, resume=True), "test", reports.build) == before
-    assert ran == []
-    assert lines.read_text() == whole
-    # What an interrupted writer leaves: the last line cut in the middle.
-    lines.write_text(whole[: len(whole) - 40])
-    after = campaign.run(replace(order, resume=True), "test", reports.build)
-    assert ran == [SECOND]
-    assert words(after) == words(before)
-    assert len(lines.read_text().splitlines()) == 2
-    ran.clear()
-    campaign.run(replace(order, resume=True, seed=1), "test", reports.build)
-    assert ran == [FIRST, SECOND], "verdicts of another seed are no verdicts of this one"
-    ran.clear()
-    campaign.run(order, "test", reports.build)
-    assert ran == [FIRST, SECOND], "without --resume everything is measured again"
-
-
-def test_resume_does_not_keep_what_other_versions_found(tmp_path: Path, ran: list[str]) -> None:
-    order = _order([FIRST], tmp_path)
-    campaign.run(order, "test", reports.build)
-    lines = tmp_path / "verdicts.jsonl"
-    record = json.loads(lines.read_text())
-    record["versions"]["numpy"] = "1.0"
-    lines.write_text(json.dumps(record) + "\n")
-    campaign.run(replace(order, resume=True), "test", reports.build)
-    assert ran == [FIRST, FIRST]
-
-
-def test_resume_measures_again_what_was_an_error(
-    tmp_path: Path, ran: list[str], measured_by: Any
-) -> None:
-    order = _order([measured_by("raises", FIRST)], tmp_path)
-    assert words(campaign.run(order, "test", reports.build)) == {FIRST: "error"}
-    campaign.run(replace(order, resume=True), "test", reports.build)
-    assert ran == [FIRST, FIRST]
-
-
-def test_past_the_time_limit_nothing_is_begun(tmp_path: Path, ran: list[str]) -> None:
-    order = _order([FIRST, SECOND], tmp_path, time_limit=1e-9)
-    verdicts = campaign.run(order, "test", reports.build)
-    assert ran == [FIRST]
-    assert words(verdicts) == {FIRST: "held", SECOND: "not_run"}
-    assert exit_status(verdicts) == 3
-    assert (tmp_path / "index.html").is_file()
-    rest = campaign.run(replace(order, time_limit=None, resume=True), "test", reports.build)
-    assert ran == [FIRST, SECOND]
-    assert words(rest) == {FIRST: "held", SECOND: "held"}
-
-
-def test_a_control_that_was_not_run_is_not_falsified(tmp_path: Path, ran: list[str]) -> None:
-    order = _order([FIRST, "control.symbolic-sign"], tmp_path, time_limit=1e-9)
-    assert exit_status(campaign.run(order, "test", reports.build)) == 1
-
-
-@pytest.mark.parametrize("name", ["breaks", "raises"])
-def test_fail_fast_stops_at_the_first_surprise(
-    name: str, tmp_path: Path, ran: list[str], measured_by: Any
-) -> None:
-    claims = [measured_by(name, FIRST), SECOND]
-    fast = campaign.run(_order(claims, tmp_path, fail_fast=True), "test", reports.build)
-    assert ran == [FIRST]
-    assert fast[1].outcome is Outcome.NOT_RUN
-    ran.clear()
-    slow = campaign.run(_order(claims, tmp_path), "test", reports.build)
-    assert ran == [FIRST, SECOND]
-    assert slow[1].outcome is Outcome.HELD
-    assert exit_status(fast) == exit_status(slow) == (1 if name == "breaks" else 3)
-
-
-def test_an_expected_falsification_stops_nothing(tmp_path: Path, ran: list[str]) -> None:
-    order = _order(["control.symbolic-sign", SECOND], tmp_path, fail_fast=True)
-    verdicts = campaign.run(order, "test", reports.build)
-    assert sorted(ran) == sorted(["control.symbolic-sign", SECOND])
-    assert exit_status(verdicts) == 0
-
-
-def test_a_worker_that_is_gone_is_an_error_of_its_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed for its memory, say: no traceback, and what was left over is not run."""
-    monkeypatch.setattr(campaign, "run_unit", _killed)
-    order = _order([FIRST, SECOND, "symbolic.kkt-l2"], tmp_path, workers=2)
-    verdicts = campaign.run(order, "test", reports.build)
-    assert [v.outcome.word for v in verdicts] == ["error", "error", "not_run"]
-    assert "a worker process died" in verdicts[0].reason
-    assert exit_status(verdicts) == 3
-
-
-def _killed(unit: Unit) -> Verdict:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("still alive")
-
-
-@pytest.mark.slow
-def test_two_workers_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit; the workers are other processes, so this is the quick profile itself."""
-    monkeypatch.setitem(budgets.PROFILES, "quick", QUICK)
-    claims = ["flow.gradient", FIRST, "control.unscaled-gradient"]
-
-    def lines(workers: int) -> list[dict[str, Any]]:
-        order = _order(claims, tmp_path / str(workers), workers=workers)
-        found = [json.loads(v.to_json()) for v in campaign.run(order, "test", reports.build)]
-        return sorted(({**v, "seconds": 0} for v in found), key=lambda v: v["claim"])
-
-    one, two = lines(1), lines(2)
-    assert one == two
-    assert {v["outcome"] for v in one} == {"held", "falsified"}
-    for v in one:
-        if v["case"] is not None:
-            files = [(tmp_path / workers / v["case"]).read_bytes() for workers in "12"]
-            assert files[0] == files[1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from checks import low_rank, runner, semidefinite, svm
+from checks import low_rank, parts, semidefinite, svm
 from checks.cases import Case, campaign_specs, decode
 from checks.certificates import OracleFailure, linear_bound
 from checks.flow.integrate import Batch, integrate
@@ -25,7 +25,7 @@ def _cases(family: str, shape: tuple[int, int, int], count: int) -> list[Case]:
     return [decode(s) for s in campaign_specs("structural", family, shape, 0, range(count))]
 
 
-PINNED = sorted(runner.PINNED.glob("*.json"))
+PINNED = sorted(parts.PINNED.glob("*.json"))
 LOW = _cases("factored/low-rank/rank-one", (3, 3, 3), 16)
 MIRRORED = _cases("factored/mirrored/key-is-query", (6, 2, 4), 16)
 
@@ -180,6 +180,6 @@ def test_a_pinned_case_belongs_to_a_claim_and_says_why_it_is_there(path: Path) -
     record = json.loads(path.read_text())
     assert record["why"]
     assert record["claim"] in CLAIMS
-    [case] = [c for c in runner.pinned(record["claim"]) if c.spec.to_json() == record["spec"]]
+    [case] = [c for c in parts.pinned_cases(record["claim"]) if c.spec.to_json() == record["spec"]]
     # The decoder may have changed since: the arrays count, and are as valid as any.
     assert case.problem.samples == record["spec"]["shape"][0]

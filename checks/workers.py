@@ -1,0 +1,119 @@
+"""Where parts are measured: in this process, in worker processes, or on a dask cluster.
+
+All three yield ``(part, measured)`` as parts finish, in whatever order; what a part comes to
+does not depend on it.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from typing import Protocol
+
+from checks.parts import Measured, Part
+from checks.runner import run_part
+from checks.versions import code
+
+GONE = "a worker process died: killed, or out of memory"
+
+
+Take = Callable[[], Part | None]
+"""Gives the next part; None while there is none: asked again after each result."""
+Results = Generator[tuple[Part, Measured], None, None]
+
+
+class ClusterFailed(Exception):
+    """The scheduler cannot be reached, or is gone; one line."""
+
+
+class Team(Protocol):
+    """Measures parts; closes itself when the iteration ends, however it ends."""
+
+    def measure(self, take: Take) -> Results: ...
+
+
+class Alone:
+    """This process, one part after the other."""
+
+    def measure(self, take: Take) -> Results:
+        while (part := take()) is not None:
+            yield part, run_part(part)
+
+
+class Processes:
+    """Worker processes on this machine, by joblib's loky."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def measure(self, take: Take) -> Results:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(self._count, timeout=None, initializer=_end_silently)
+        try:
+            yield from _pooled(pool, take, lambda: 2 * self._count)
+        finally:
+            # At once: what the workers are at when this is left early is lost anyway.
+            pool.shutdown(wait=True, kill_workers=True)
+
+
+class Cluster:
+    """The workers of a dask scheduler; those that join later are used as well."""
+
+    def __init__(self, address: str, timeout: float = 5.0) -> None:
+        """Raises ClusterFailed."""
+        # dask makes a cluster of its own of an empty address, and of others what it can.
+        if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", address):
+            raise ClusterFailed("is no address; give that of a scheduler, as tcp://HOST:8786")
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ClusterFailed("it needs dask: pip install 'marginflow[cluster]'") from error
+        try:
+            self._client = Client(address, timeout=timeout, set_as_default=False)
+        except (OSError, ValueError) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ClusterFailed(f"no scheduler answers at {address} ({why})") from error
+
+    def _width(self) -> int:
+        """Parts under way: two for every thread that there is now."""
+        return 2 * max(1, sum(self._client.nthreads().values()))
+
+    def measure(self, take: Take) -> Results:
+        try:
+            if not self._client.nthreads():
+                raise ClusterFailed("the scheduler has no worker; start one with `dask worker`")
+            pool = self._client.get_executor(pure=False)
+            yield from _pooled(pool, take, self._width)
+        finally:
+            self._client.close()
+
+
+def _pooled(pool: Executor, take: Take, width: Callable[[], int]) -> Results:
+    """Keep ``width()`` parts under way until there are no more, and nothing is under way."""
+    expected = code()
+    running: dict[Future[Measured], Part] = {}
+    gone = ""
+    while not gone:
+        while len(running) < width() and (part := take()) is not None:
+            running[pool.submit(run_part, part, expected)] = part
+        if not running:
+            return
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            part = running.pop(future)
+            try:
+                yield part, future.result()
+            except (Exception, CancelledError) as error:
+                # run_part itself never raises: the worker, or the way to it, is gone.
+                gone = f"{GONE} ({type(error).__name__})"
+                yield part, Measured(None, 0.0, "error", gone)
+    for part in running.values():
+        yield part, Measured(None, 0.0, "error", gone)
+
+
+def _end_silently() -> None:
+    """A terminal sends Ctrl-C to the workers too: they end by it, without a traceback each."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
