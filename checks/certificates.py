@@ -19,6 +19,7 @@ import numpy as np
 from checks.problems import Array, Constraints
 from checks.rounding import (
     FULL,
+    Measured,
     Norm,
     down,
     dual_norm_above,
@@ -52,15 +53,16 @@ class Interval:
         return (self.upper - self.lower) / self.upper
 
 
-def upper_bound(constraints: Constraints, norm: Norm, primal: Array) -> float:
+def upper_bound(
+    constraints: Constraints, norm: Norm, primal: Array, measured: Measured | None = None
+) -> float:
     """N(W)/min_r <G_r, W> from above; infinite where the least margin is not proved positive.
 
     primal (d,) for l1 and l2, (d, d) for frobenius and nuclear, of any positive scale.
     """
-    if not np.isfinite(primal).all():
-        return float("inf")
+    # An entry that is not finite makes margins or their error infinite, and the difference nan.
     with np.errstate(over="ignore", invalid="ignore"):  # an overflow proves nothing: infinite
-        least = least_margin(constraints, primal)
+        least = least_margin(constraints, primal, measured)
         if not least > 0.0:
             return float("inf")
         bound = up(norm_above(primal, norm) / least)
@@ -78,19 +80,17 @@ def lower_bound(
     multipliers (R,), of any positive scale.  halves (l1 only): the signs beta may take; the
     others push nothing, so N° is the maximum of sigma G(lambda)_j over these half-lines.
     """
-    if not np.isfinite(multipliers).all():
-        return 0.0
     kept = np.maximum(multipliers, 0.0)
-    if not kept.any():
-        return 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # an overflow proves nothing: 0
+        total = sum_below(kept)
+        if not 0.0 < total < float("inf"):  # none positive, or one not finite
+            return 0.0
         value, error = gradient(constraints, kept, full=norm in FULL)
         if halves is None:
             size = dual_norm_above(value, error, norm)
         else:
             size = max((up(s * float(value[j]) + float(error[j])) for j, s in halves), default=0.0)
-        total = sum_below(kept)
-    if not (0.0 < size < float("inf") and total < float("inf")):
+    if not 0.0 < size < float("inf"):
         return 0.0
     return max(0.0, down(total / size))
 
@@ -101,10 +101,12 @@ def certify(
     primal: Array,
     multipliers: Array,
     halves: Sequence[Half] | None = None,
+    measured: Measured | None = None,
 ) -> Interval:
     """The interval the pair (primal, multipliers) proves; derived (weak duality).
 
     halves (l1 only): the signs beta is frozen to; a primal that leaves them is refused.
+    measured: ``rounding.margins`` of the primal, where known.
 
     Raises :class:`OracleFailure` where it proves nothing (no positive margin, no positive
     multiplier, non-finite numbers, or bounds that cross, which would be a bug).
@@ -115,7 +117,7 @@ def certify(
         used = {(int(j), int(np.sign(primal[j]))) for j in np.flatnonzero(primal)}
         if not used <= set(halves):
             raise OracleFailure(f"{norm}: the solver's answer leaves the frozen signs")
-    upper = upper_bound(constraints, norm, primal)
+    upper = upper_bound(constraints, norm, primal, measured)
     lower = lower_bound(constraints, norm, multipliers, halves)
     if not (upper < float("inf") and lower > 0.0):
         raise OracleFailure(f"{norm}: the solver's answer certifies nothing")

@@ -17,7 +17,7 @@ from checks.certificates import Interval, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
-from checks.rounding import FULL, Norm, push
+from checks.rounding import FULL, Measured, Norm, margins, push
 from checks.separability import NotSeparable, farkas_answer, least_distance, refuse, span_rows
 from checks.solutions import (
     NARROW,
@@ -36,8 +36,8 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
         guess = least_distance(span_rows(constraints, full)).multipliers
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as failure:
         raise OracleFailure(f"{norm}: nnls failed ({failure})") from failure
-    support = [int(r) for r in np.flatnonzero(guess > 0.0)]
     if exact_by_default(constraints, norm) if exact is None else exact:
+        support = np.flatnonzero(guess > 0.0).tolist()
         try:
             found = prove_l2(constraints, support, full)
             return from_proof(constraints, norm, found, "nnls", None)
@@ -45,22 +45,25 @@ def solve_euclidean(constraints: Constraints, norm: Norm, exact: bool | None) ->
             pass  # a wrong support: decide in rationals, or polish and certify
         if exact or len(constraints) <= MAX_ROWS:
             return _decided_l2(constraints, norm)
-    best: tuple[Interval, Array, Array] | None = None
+    best: tuple[Interval, Array, Array, Measured] | None = None
     for multipliers in _polished_l2(constraints, guess, full):
         primal = push(constraints, multipliers, full)
         try:
-            interval = certify(constraints, norm, primal, multipliers)
+            measured = margins(constraints, primal)
+            interval = certify(constraints, norm, primal, multipliers, measured=measured)
         except OracleFailure:
             continue
         if best is None or interval.width < best[0].width:
-            best = (interval, primal, multipliers)
+            best = (interval, primal, multipliers, measured)
         if interval.width <= NARROW:
             break
     if best is None:
         refuse(constraints, norm)
-    interval, primal, multipliers = best
+    interval, primal, multipliers, measured = best
     interval = narrowed(constraints, norm, primal, multipliers, interval)
-    return from_interval(constraints, norm, primal, multipliers, interval, "proved", "nnls")
+    return from_interval(
+        constraints, norm, primal, multipliers, interval, "proved", "nnls", measured=measured
+    )
 
 
 def _decided_l2(constraints: Constraints, norm: Norm) -> SvmSolution:
@@ -75,7 +78,8 @@ def _decided_l2(constraints: Constraints, norm: Norm) -> SvmSolution:
 
 
 def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> Iterator[Array]:
-    """Candidate multipliers (R,), the quickest first: the support re-solved, then the guess."""
+    """Candidate multipliers (R,), the quickest first: the guess, then its support re-solved."""
+    yield guess
     for invert in (np.linalg.inv, _pseudo_inverse):
         try:
             found = _resolved(constraints, guess, full, invert)
@@ -83,7 +87,6 @@ def _polished_l2(constraints: Constraints, guess: Array, full: bool) -> Iterator
             continue
         if found is not None:
             yield found
-    yield guess
 
 
 def _pseudo_inverse(gram: Array) -> Array:

@@ -13,7 +13,7 @@ from checks.certificates import Half, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
-from checks.rounding import TINY, gamma, gradient, margins
+from checks.rounding import TINY, Measured, gamma, gradient, margins
 from checks.separability import NotSeparable, farkas_answer, refuse
 from checks.solutions import (
     DECIDE_ENTRIES,
@@ -87,10 +87,13 @@ def _polished_l1(
     weights, multipliers = np.zeros(rows.shape[1]), np.zeros(len(rows))
     weights[columns] = np.maximum(signs * beta, 0.0) * signs
     multipliers[at] = lam
-    interval = certify(constraints, "l1", weights, multipliers, halves)
+    measured = margins(constraints, weights)
+    interval = certify(constraints, "l1", weights, multipliers, halves, measured)
     interval = narrowed(constraints, "l1", weights, multipliers, interval, halves)
-    unique = _uniqueness(constraints, basis, inverse, weights, multipliers, halves)
-    return from_interval(constraints, "l1", weights, multipliers, interval, unique, "simplex", sign)
+    unique = _uniqueness(constraints, basis, inverse, weights, measured, multipliers, halves)
+    return from_interval(
+        constraints, "l1", weights, multipliers, interval, unique, "simplex", sign, measured
+    )
 
 
 def _uniqueness(
@@ -98,6 +101,7 @@ def _uniqueness(
     basis: L1Basis,
     inverse: Array,
     weights: Array,
+    measured: Measured,
     multipliers: Array,
     halves: list[Half],
 ) -> Uniqueness:
@@ -108,13 +112,13 @@ def _uniqueness(
     positive on the basis' rows and every other half-line has reduced cost > 0, the basis is
     optimal, and all optima meet its rows and vanish off its support: there is one.
     """
-    rows, at = np.abs(constraints.rows), np.array(basis.rows)
+    rows, at = constraints.row_sizes, np.array(basis.rows)
     columns, signs = (np.array(part) for part in zip(*basis.support, strict=True))
     square, size = constraints.rows[at[:, None], columns], np.abs(inverse)
     # The products' rounding, and that of the data themselves.
     defect = np.abs(inverse @ square - np.eye(len(at)))
     defect += gamma(len(at) + 2) * (size @ np.abs(square)) + TINY * (1.0 + size.sum())
-    margin, margin_error = margins(constraints, weights)
+    margin, margin_error = measured
     push, push_error = gradient(constraints, multipliers, full=False)
     beyond = (np.abs(margin - 1.0) + margin_error)[at].max() * size.sum(axis=1).max()
     above = (np.abs(push[columns] - signs) + push_error[columns]).max() * size.sum(axis=0).max()

@@ -70,9 +70,15 @@ def margins(constraints: Constraints, weights: Array) -> tuple[Array, Array]:
     return ((left @ weights) * right).sum(axis=1), gamma(2 * d + 2) * size + lost
 
 
-def least_margin(constraints: Constraints, weights: Array) -> float:
+Measured = tuple[Array, Array]
+"""What ``margins`` returned, where a caller has it already."""
+
+
+def least_margin(
+    constraints: Constraints, weights: Array, measured: Measured | None = None
+) -> float:
     """A rigorous lower bound of min_r <G_r, W>."""
-    computed, error = margins(constraints, weights)
+    computed, error = measured or margins(constraints, weights)
     return down(float((computed - error).min()))
 
 

@@ -16,7 +16,7 @@ from checks.exact import float_above, float_below, root_above, root_below
 from checks.outcomes import Optimum
 from checks.problems import Array, Constraints
 from checks.rational_bounds import certify_exactly
-from checks.rounding import FULL, TINY, Norm, margins
+from checks.rounding import FULL, TINY, Measured, Norm, margins
 
 Proof = Literal["exact", "rigorous", "float"]
 
@@ -156,11 +156,12 @@ def from_interval(
     unique: Uniqueness,
     solver: str,
     sign: Array | None = None,
+    measured: Measured | None = None,
 ) -> SvmSolution:
     """Scale primal to margin 1 and multipliers to the optimum; refuse too wide an interval."""
     if not interval.width <= WIDEST:
         raise OracleFailure(f"{norm}: certified interval too wide ({interval.width:.1e})")
-    computed, error = margins(constraints, primal)
+    computed, error = measured or margins(constraints, primal)
     kept = np.maximum(multipliers, 0.0)
     total = interval.upper if norm in ("l1", "nuclear") else interval.upper**2
     return SvmSolution(
@@ -180,16 +181,18 @@ def from_interval(
 
 
 USUAL = 2.0**200
-"""Data whose largest entries are between 1/USUAL and this are solved as they are: two of their
-products and a square stay far from the range of float64."""
+"""Data whose largest entries (diagonal: those of the rows) are between 1/USUAL and this are solved
+as they are: two of their products and a square stay far from the range of float64."""
 
 
-def unit_scale(constraints: Constraints) -> tuple[Constraints, int]:
+def unit_scale(constraints: Constraints, full: bool) -> tuple[Constraints, int]:
     """(the problem, e) divided by 2**e, exactly, so that unusually large or small data come near 1.
 
     Its optimum is 2**e times the problem's own; see ``rescaled``.  Left alone (e = 0) where the
     division would lose a bit of an entry.
     """
+    if not full and 1.0 / USUAL < float(constraints.row_sizes.max()) < USUAL:
+        return constraints, 0
     sizes = [float(np.abs(part).max()) for part in (constraints.delta, constraints.query)]
     if all(1.0 / USUAL < size < USUAL for size in sizes) or not all(map(math.isfinite, sizes)):
         return constraints, 0

@@ -41,9 +41,9 @@ def solve_svm(constraints: Constraints, norm: Norm, exact: bool | None = None) -
     """
     if len(constraints) == 0:
         raise OracleFailure(f"{norm}: no token constrains the weights")
-    near, exponent = unit_scale(constraints)
     # What overflows in floats becomes infinite or nan, and certifies nothing.
     with np.errstate(over="ignore", invalid="ignore"):
+        near, exponent = unit_scale(constraints, full=norm in FULL)
         if norm in POWERS:
             found = solve_power(near, norm)
         elif norm == "nuclear":
@@ -69,8 +69,8 @@ def solve_signed_l1(
         raise ValueError("sign must be (d,) of +1, -1, 0 (free) or nan (dead)")
     if len(constraints) == 0:
         raise OracleFailure("l1: no token constrains the weights")
-    near, exponent = unit_scale(constraints)
     with np.errstate(over="ignore", invalid="ignore"):
+        near, exponent = unit_scale(constraints, full=False)
         return rescaled(_solve(near, "l1", sign, exact), exponent)
 
 
