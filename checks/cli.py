@@ -29,7 +29,12 @@ class _Bad(click.ClickException):
     exit_code = BAD_INPUT
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"marginflow: {self.format_message()}", err=True)
+        click.echo(f"marginflow: {_line(self.format_message())}", err=True)
+
+
+def _line(text: str) -> str:
+    """On one line, whatever a user typed or click lists."""
+    return " ".join(text.split())
 
 
 class _Group(click.Group):
@@ -44,7 +49,7 @@ class _Group(click.Group):
             sys.exit(BAD_INPUT)
         except click.UsageError as error:
             hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-            click.echo(f"marginflow: {error.format_message()}{hint}", err=True)
+            click.echo(f"marginflow: {_line(error.format_message())}{hint}", err=True)
             sys.exit(BAD_INPUT)
         except click.ClickException as error:
             error.show()

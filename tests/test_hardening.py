@@ -1,0 +1,216 @@
+"""Hostile input: whatever is typed or read, one clear line, and nothing is written elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checks import campaign, own_data, runner
+from checks.cases import campaign_specs, case_from_record, case_record, decode
+from checks.cli import main
+from checks.outcomes import CaseResult, Outcome
+from checks.problem_files import write_problem
+from checks.problems import BadInput
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def sober(result: Result) -> None:
+    """No traceback; a refusal is one line."""
+    ended = result.exception is None or isinstance(result.exception, SystemExit)
+    assert ended, repr(result.exception)
+    assert result.exit_code in (0, 1, 2, 3)
+    assert "Traceback" not in result.output
+    if result.exit_code == 2 and not result.stderr.startswith("Usage:"):
+        assert result.stdout == ""
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert result.stderr.startswith("marginflow: ")
+
+
+# --- the command line -----------------------------------------------------------------------
+
+COMMANDS = ("verify", "check", "list", "explain", "replay", "audit", "report", "example", "extract")
+_WORDS = st.one_of(
+    st.sampled_from(
+        [*COMMANDS, "--profile", "quick", "--seed", "0", "--out", "out", "--device", "cpu", "cuda",
+         "--workers", "--cluster", "--resume", "--time-limit", "10m", "--fail-fast", "--model",
+         "diagonal", "--starts", "--json", "--html", "p.npz", "bad.npz", "case.json", ".", "-h",
+         "--version", "limit.diagonal-l1", "symbolic.kkt-l1", "iris", "random", "--", "-", "",
+         "--data", "data", "--weights", "--inputs", "/dev/null", "/dev/zero", "no/such/place"]
+    ),
+    st.text(max_size=12),
+    st.integers().map(str),
+    st.floats().map(str),
+)  # fmt: skip
+
+
+def _checked(path: Path, *rest: Any, **more: Any) -> dict[str, Any]:
+    """In the place of a flow: the file is read for good, and judged by nothing."""
+    own_data.read_problem(path)
+    raise BadInput(f"{path}: not judged in this test")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a good problem, a bad one and a case; no command measures anything."""
+    folder = tmp_path_factory.mktemp("place")
+    case = decode(campaign_specs("h", "diagonal/separable/separating", (3, 3, 4), 0, [0])[0])
+    write_problem(folder / "p.npz", case.problem)
+    (folder / "bad.npz").write_bytes(b"PK\x03\x04 and no more")
+    (folder / "data").mkdir()
+    (folder / "case.json").write_text(json.dumps({**case_record(case), "claim": "limit.none"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(campaign, "run", lambda *_: [])
+        patch.setattr(own_data, "check", _checked)
+        yield folder
+
+
+@settings(max_examples=400)
+@given(arguments=st.lists(_WORDS, max_size=7))
+def test_no_command_line_ends_in_a_traceback(place: Path, arguments: list[str]) -> None:
+    sober(CliRunner().invoke(main, arguments))
+
+
+@settings(max_examples=200)
+@given(command=st.sampled_from(COMMANDS), rest=st.lists(_WORDS, max_size=5))
+def test_no_subcommand_ends_in_a_traceback(place: Path, command: str, rest: list[str]) -> None:
+    sober(CliRunner().invoke(main, [command, *rest]))
+
+
+# --- case files --------------------------------------------------------------------------------
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from(["0x1p0", "nan", "inf", "0x1p+99999", "0x1p1023", "diagonal/x", "-1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner,
+                                                               max_size=2),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every path into a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(
+        value, list) else ()  # fmt: skip
+    return [at, *(path for key, part in inner for path in _places(part, (*at, key)))]
+
+
+def _changed(value: Any, path: tuple[Any, ...], to: Any) -> Any:
+    if not path:
+        return to
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _changed(value[path[0]], path[1:], to)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    """A case file with a certificate, as small as can be."""
+    case = decode(campaign_specs("h", "diagonal/separable/separating", (2, 2, 1), 0, [0])[0])
+    certificate = {
+        "norm": "l1", "selected": case.problem.optimal.tolist(), "primal": ["0x1p0"] * 2,
+        "dual": [{"sample": 0, "token": 0, "weight": "0x1p0"}], "gap": "0x1p0",
+    }  # fmt: skip
+    return {
+        **case_record(case), "claim": "limit.diagonal-l1", "profile": "quick", "seed": 0,
+        "outcome": "held", "reason": "", "measurement": None, "certificate": certificate,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["replay", "audit"])
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_case_file_ends_in_a_traceback(
+    command: str, record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+) -> None:  # fmt: skip
+    """Up to three values of a sound record are replaced by any JSON."""
+    changed: Any = record
+    for _ in range(data.draw(st.integers(1, 3))):
+        changed = _changed(changed, data.draw(st.sampled_from(_places(changed))), data.draw(_JSON))
+    file = tmp_path_factory.getbasetemp() / "fuzzed.json"
+    file.write_text(json.dumps(changed))
+    with pytest.MonkeyPatch.context() as patch:
+        # The case is decoded for good; the flow itself is not followed.
+        patch.setattr(runner, "replay", _decoded)
+        sober(CliRunner().invoke(main, [command, str(file)]))
+
+
+def _decoded(record: dict[str, Any], device: str = "cpu") -> CaseResult:
+    campaign.CLAIMS[record["claim"]]
+    case_from_record(record).inputs()
+    return CaseResult(Outcome.HELD, "", "p", {})
+
+
+# --- memory, and what is written --------------------------------------------------------------
+
+_LIMITED = """
+import resource, sys
+from checks import problem_files, problems
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+try:
+    problem_files.read_problem(sys.argv[1])
+except problems.BadInput as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["declares", "bomb"])
+def test_a_file_that_asks_for_terabytes_is_refused_within_2_gib(kind: str, tmp_path: Path) -> None:
+    """1e12 elements declared, or 300 MB of zeros in a file of 300 kB."""
+    import zipfile
+
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10000, 10000), }"
+    npy = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
+    file = tmp_path / "huge.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("tokens.npy", "w") as entry:
+            entry.write(npy)
+            for _ in range(300 if kind == "bomb" else 0):
+                entry.write(bytes(1_000_000))
+        for name in ("queries", "labels", "head"):
+            archive.writestr(f"{name}.npy", npy)
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(file)], cwd=ROOT, text=True, capture_output=True,
+        check=True,
+    )  # fmt: skip
+    assert "huge.npz" in done.stdout
+    assert "smaller arrays" in done.stdout
+
+
+@pytest.mark.slow
+def test_nothing_is_written_outside_out(tmp_path: Path) -> None:
+    """In a home of its own, with every folder that programs like to write to."""
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    (home / "tmp").mkdir()
+    case = decode(campaign_specs("h", "diagonal/separable/separating", (3, 3, 4), 0, [0])[0])
+    write_problem(home / "p.npz", case.problem, case.start)
+    before = sorted(home.rglob("*"))
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home / "tmp"),
+                   "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+    for name in [name for name in environment if name.startswith("XDG_")]:
+        del environment[name]
+    for arguments in (
+        ["verify", "control.unscaled-gradient", "--out", str(out), "--workers", "1"],
+        ["check", "p.npz", "--json"],
+        ["report", str(out)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "checks.cli", *arguments], cwd=home, env=environment, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 3), done.stderr
+        assert sorted(home.rglob("*")) == before, arguments
+    assert (out / "index.html").is_file()
