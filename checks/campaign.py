@@ -13,6 +13,7 @@ from pathlib import Path
 from checks import registry
 from checks.outcomes import SCHEMA, Outcome, Verdict, dumps
 from checks.parts import Measured, Part, Unit, plan
+from checks.problems import BadInput
 from checks.progress import Meter
 from checks.store import Store
 from checks.tally import Tally
@@ -63,11 +64,13 @@ def run(order: Order, command: str, build: Callable[[Path], object]) -> list[Ver
 
     Every part is in the store before the next one is waited for, so that an interruption
     loses only what was under way; ``build`` makes the report from what there is even then.
-    Raises StoreDamaged, StoreFailed, ClusterFailed, OSError.
+    Raises BadInput, StoreDamaged, StoreFailed, ClusterFailed, OSError.
     """
+    # First what may be refused: nothing that is there is touched before.
+    keys = _keys(order)
+    team = _team(order)
     directory = Path(order.directory)
     directory.mkdir(parents=True, exist_ok=True)
-    team = _team(order)  # before anything that is there is touched
     store = Store(directory, fresh=not order.resume)
     try:
         if not order.resume:
@@ -78,7 +81,7 @@ def run(order: Order, command: str, build: Callable[[Path], object]) -> list[Ver
         lines.write_text("")
         verdicts: list[Verdict] = []
         try:
-            for verdict in _results(order, store, team):
+            for verdict in _results(keys, order, store, team):
                 with lines.open("a") as stream:
                     stream.write(verdict.to_json() + "\n")
                 verdicts.append(verdict)
@@ -98,12 +101,12 @@ def _team(order: Order) -> Team:
     return Alone() if order.workers == 1 else Processes(order.workers)
 
 
-def _results(order: Order, store: Store, team: Team) -> Iterator[Verdict]:
+def _results(keys: list[str], order: Order, store: Store, team: Team) -> Iterator[Verdict]:
     """Verdicts as claims get whole; then those that the limit, or a failure, left over."""
     begun = time.monotonic()
     now = code()
     held = store.held()
-    claims = {key: _claim(key, order, now, held) for key in _keys(order)}
+    claims = {key: _claim(key, order, now, held) for key in keys}
     left = [claim for claim in claims.values() if claim.open]
     rest = _in_turn(left) if order.time_limit else _one_by_one(left)
     waiting = list(_one_by_one(left))
@@ -166,12 +169,18 @@ def _results(order: Order, store: Store, team: Team) -> Iterator[Verdict]:
 
 
 def _keys(order: Order) -> list[str]:
+    """The claims to be judged, foundations first.  Raises BadInput for a bad data folder."""
     keys = [check.claim for check in registry.ordered(order.claims or None)]
     if order.data is None:
         return keys
     from checks import own_cases
 
-    return [key for key in keys if own_cases.applies(key, order.data)]
+    applicable = [key for key in keys if own_cases.applies(key, order.data)]
+    missing = sorted(set(order.claims) - set(applicable))
+    if missing or not applicable:
+        what = ", ".join(missing) or "none of the claims"
+        raise BadInput(f"{order.data}: {what} cannot be judged on these problem files")
+    return applicable
 
 
 def _claim(key: str, order: Order, now: dict[str, str], held: set[str]) -> _Claim:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 # Before numpy or torch are loaded, here and in every worker: one thread, one code path
 # (research/determinism.md), so that the same seed gives the same bits.
@@ -20,56 +20,13 @@ for _name, _value in (
 
 import click  # noqa: E402
 
-BAD_INPUT = 2
+from checks.command import BAD_INPUT, Bad, Group, leave  # noqa: E402
 
 
-class _Bad(click.ClickException):
-    """Bad usage or bad input: one line on stderr, exit status 2."""
-
-    exit_code = BAD_INPUT
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"marginflow: {_line(self.format_message())}", err=True)
-
-
-def _line(text: str) -> str:
-    """On one line, whatever a user typed or click lists."""
-    return " ".join(text.split())
-
-
-class _Group(click.Group):
-    """A group whose usage errors are one line, too."""
-
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        try:
-            # Not standalone, click returns the status of an Exit instead of exiting with it.
-            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}) or 0)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            sys.exit(BAD_INPUT)
-        except click.UsageError as error:
-            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-            click.echo(f"marginflow: {_line(error.format_message())}{hint}", err=True)
-            sys.exit(BAD_INPUT)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            click.echo("marginflow: interrupted; nothing that was finished is lost", err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            sys.stderr.close()
-            sys.exit(1)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="marginflow", prog_name="marginflow")
 def main() -> None:
     """Verify theorems about the implicit bias of gradient flow in softmax attention."""
-
-
-def _exit(status: int) -> NoReturn:
-    raise click.exceptions.Exit(status)
 
 
 def _known(keys: tuple[str, ...]) -> list[str]:
@@ -81,7 +38,7 @@ def _known(keys: tuple[str, ...]) -> list[str]:
         if key not in CLAIMS:
             near = get_close_matches(key, CLAIMS, 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise _Bad(f"no claim is called {key!r}{hint} (marginflow list names them all)")
+            raise Bad(f"no claim is called {key!r}{hint} (marginflow list names them all)")
     return list(dict.fromkeys(keys))
 
 
@@ -149,6 +106,7 @@ def _seconds(_: Any, __: Any, value: str | None) -> float | None:
     metavar="10m",
     help="Begin nothing after it; claims take turns.",
 )
+@click.option("--data", metavar="DIR", help="Judge your own problem files in DIR (.npz).")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first claim not as expected.")
 def verify(
     keys: tuple[str, ...],
@@ -160,17 +118,19 @@ def verify(
     cluster: str | None,
     resume: bool,
     time_limit: float | None,
+    data: str | None,
     fail_fast: bool,
 ) -> None:
     """Check claims (all, or KEYs) and write a report to OUT."""
     wanted = _known(keys)
     if cluster is not None and workers is not None:
-        raise _Bad("--cluster and --workers exclude each other; a cluster has its own workers")
+        raise Bad("--cluster and --workers exclude each other; a cluster has its own workers")
     if out.exists() and not out.is_dir():
-        raise _Bad(f"--out {out} is a file; name a directory")
+        raise Bad(f"--out {out} is a file; name a directory")
     import reports
     from checks import campaign
     from checks.outcomes import exit_status
+    from checks.problems import BadInput
     from checks.store import StoreDamaged, StoreFailed
     from checks.workers import ClusterFailed
 
@@ -178,56 +138,72 @@ def verify(
         import torch
 
         if not torch.cuda.is_available():
-            raise _Bad("--device cuda: torch finds no CUDA device; use --device cpu")
+            raise Bad("--device cuda: torch finds no CUDA device; use --device cpu")
     order = campaign.Order(
         tuple(wanted), profile, seed, str(out), device,
         workers or len(os.sched_getaffinity(0)), resume, time_limit, fail_fast,
-        cluster,
+        cluster, data,
     )  # fmt: skip
     try:
         verdicts = campaign.run(order, " ".join(["marginflow", *sys.argv[1:]]), reports.build)
     except ClusterFailed as error:
-        raise _Bad(f"--cluster {cluster}: {error}") from error
-    except (StoreDamaged, StoreFailed, reports.BadReport) as error:
-        raise _Bad(str(error)) from error
+        raise Bad(f"--cluster {cluster}: {error}") from error
+    except (BadInput, StoreDamaged, StoreFailed, reports.BadReport) as error:
+        raise Bad(str(error)) from error
     except OSError as error:
-        raise _Bad(f"cannot write to {out}: {error.strerror or error}") from error
+        raise Bad(f"cannot write to {out}: {error.strerror or error}") from error
     left = [v.claim for v in verdicts if v.outcome.word == "not_run"]
     if left:
         click.echo(f"not run: {', '.join(left)}")
     click.echo(f"report: {out / 'index.html'}")
-    _exit(exit_status(verdicts))
+    leave(exit_status(verdicts))
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", type=click.Choice(["diagonal", "factored", "combined"]))
 @click.option("--starts", type=click.IntRange(min=0), help="Starts to draw beside the file's own.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page about this problem.")
 def check(
-    file: Path, model: str | None, starts: int | None, seed: int, as_json: bool, html: Path | None
+    files: tuple[Path, ...],
+    model: str | None,
+    starts: int | None,
+    seed: int,
+    as_json: bool,
+    html: Path | None,
 ) -> None:
-    """Judge the theorem on your own problem FILE.npz."""
+    """Judge the theorem on your own problem FILES (.npz).
+
+    With --json every file is one line.  Of several files the most serious exit status counts:
+    1 falsified, 2 bad input (the other files are judged all the same), 3 not judged, 0 held.
+    """
     from checks import own_data
     from checks.outcomes import dumps
     from checks.problems import BadInput
 
-    try:
-        result = own_data.check(file, model, starts, seed, pictures=html is not None)
-    except BadInput as error:
-        raise _Bad(str(error)) from error
-    if html is not None:
-        import reports
-
+    if html is not None and len(files) > 1:
+        raise Bad("--html makes the page of one problem; name one file")
+    statuses = set()
+    for file in files:
         try:
-            reports.problem_page(result, html)
-        except OSError as error:
-            raise _Bad(f"cannot write {html}: {error.strerror or error}") from error
-    shown = {key: value for key, value in result.items() if key != "page"}
-    click.echo(dumps(shown) if as_json else own_data.summary(shown))
-    _exit({"falsified": 1, "held": 0}.get(result["outcome"], 3))
+            result = own_data.check(file, model, starts, seed, pictures=html is not None)
+        except BadInput as error:
+            Bad(str(error)).show()
+            statuses.add(BAD_INPUT)
+            continue
+        if html is not None:
+            import reports
+
+            try:
+                reports.problem_page(result, html)
+            except OSError as error:
+                raise Bad(f"cannot write {html}: {error.strerror or error}") from error
+        shown = {key: value for key, value in result.items() if key != "page"}
+        click.echo(dumps(shown) if as_json else own_data.summary(shown))
+        statuses.add({"falsified": 1, "held": 0}.get(result["outcome"], 3))
+    leave(next(status for status in (1, BAD_INPUT, 3, 0) if status in statuses))
 
 
 def _record(file: Path) -> dict[str, Any]:
@@ -235,11 +211,11 @@ def _record(file: Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _Bad(f"{file}: {error.strerror}") from error
+        raise Bad(f"{file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise _Bad(f"{file}: not a case file: {error}") from error
+        raise Bad(f"{file}: not a case file: {error}") from error
     if not isinstance(record, dict) or "claim" not in record:
-        raise _Bad(f"{file}: not a case file; marginflow verify writes them to OUT/cases")
+        raise Bad(f"{file}: not a case file; marginflow verify writes them to OUT/cases")
     return record
 
 
@@ -255,13 +231,13 @@ def replay(file: Path) -> None:
         Outcome.of(record["outcome"])  # nothing to compare with is found out before the run
         result = runner.replay(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise _Bad(f"{file}: damaged case file: {error}") from error
+        raise Bad(f"{file}: damaged case file: {error}") from error
     click.echo(f"{record['claim']}: recorded {record['outcome']}, now {result.outcome.word}")
     if result.reason:
         click.echo(f"  {result.reason}")
     for m in result.measurements:
         click.echo(f"  {m.name}: {m.value:.6g}, tolerance {m.tolerance:.3g} ({m.because})")
-    _exit(0 if result.outcome.word == record["outcome"] else 1)
+    leave(0 if result.outcome.word == record["outcome"] else 1)
 
 
 @main.command()
@@ -272,13 +248,13 @@ def audit(file: Path) -> None:
     from checks.audit import BadCase, audit_case
 
     if record.get("certificate") is None:
-        raise _Bad(f"{file}: this case carries no certificate to audit")
+        raise Bad(f"{file}: this case carries no certificate to audit")
     try:
         stands, why = audit_case(record)
     except BadCase as error:
-        raise _Bad(f"{file}: {error}") from error
+        raise Bad(f"{file}: {error}") from error
     click.echo(f"{'stands' if stands else 'does NOT stand'}: {why}")
-    _exit(0 if stands else 1)
+    leave(0 if stands else 1)
 
 
 @main.command()
@@ -290,8 +266,39 @@ def report(directory: Path) -> None:
     try:
         page = reports.build(directory)
     except reports.BadReport as error:
-        raise _Bad(str(error)) from error
+        raise Bad(str(error)) from error
     click.echo(f"report: {page}")
+
+
+@main.command()
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("inputs", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", metavar="NAME", help="The key's weight (E, D) in WEIGHTS.")
+@click.option("--query", metavar="NAME", help="The query's weight (E, D).")
+@click.option("--packed", metavar="NAME", help="Instead: query, key and value in one (3D, D).")
+@click.option("--head", type=click.IntRange(min=0), default=0, help="Which head, from 0.")
+@click.option("--heads", type=click.IntRange(min=1), default=1, help="How many there are.")
+@click.option("--value", metavar="NAME", help="Value weight (E, D), for the prediction head.")
+@click.option("--output", metavar="NAME", help="Output weight (D, E).")
+@click.option("--readout", metavar="NAME", help="Linear read-out (D,) or (1, D).")
+def extract(
+    weights: Path, inputs: Path, file: Path, head: int, heads: int, **names: str | None
+) -> None:
+    """Write one attention head of a network as a problem FILE.
+
+    WEIGHTS: a torch state dict or .safetensors.  INPUTS: an .npz of what enters the attention
+    layer, tokens (n, L, D) and queries (n, D), with labels (n,) of +1/-1 and the linear
+    prediction head (D,), unless --value, --output and --readout give it.
+    """
+    from checks import extract as extraction
+    from checks.problems import BadInput
+
+    try:
+        problem = extraction.extract(weights, inputs, file, extraction.Names(**names), head, heads)
+    except BadInput as error:
+        raise Bad(str(error)) from error
+    click.echo(extraction.describe(problem, file))
 
 
 @main.command()
@@ -308,7 +315,7 @@ def example(name: str, file: Path) -> None:
         made = examples.example(name)
         write_problem(file, made.problem)
     except (BadInput, Unavailable) as error:
-        raise _Bad(str(error)) from error
+        raise Bad(str(error)) from error
     click.echo(examples.describe(made))
     click.echo(f"wrote {file}: marginflow check {file}")
 

@@ -17,7 +17,9 @@ from theory.catalogue import CLAIMS
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-MARGINFLOW = {"verify", "check", "list", "explain", "replay", "audit", "report", "example"}
+MARGINFLOW = {
+    *("verify", "check", "list", "explain", "replay", "audit", "report", "example", "extract"),
+}
 
 
 def blocks(text: str, language: str) -> list[str]:
