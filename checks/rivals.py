@@ -41,6 +41,7 @@ the norm times sqrt(d), against rivals that miss by 5 %, and the dual bound's mu
 like 1/sqrt(eps), beyond what an interior-point solver resolves."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows proves nothing
 def eps_optimal_floor(
     constraints: Constraints,
     closes: SvmSolution,
