@@ -259,12 +259,18 @@ def audit(file: Path) -> None:
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-def report(directory: Path) -> None:
-    """Rebuild DIRECTORY/index.html and summary.md from the recorded evidence."""
+@click.option("--figures", is_flag=True, help="Write every plot to DIRECTORY/figures too.")
+@click.option("--compare", "old", type=click.Path(path_type=Path), help="Say what changed since.")
+def report(directory: Path, figures: bool, old: Path | None) -> None:
+    """Rebuild the page and its companions in DIRECTORY from the recorded evidence."""
     import reports
 
     try:
-        page = reports.build(directory)
+        page = reports.build(directory, old)
+        if figures:
+            click.echo(f"figures: {len(reports.export(directory))} in {directory / 'figures'}")
+        if old is not None:
+            click.echo(reports.compare(directory, old))
     except reports.BadReport as error:
         raise Bad(str(error)) from error
     click.echo(f"report: {page}")

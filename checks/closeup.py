@@ -21,7 +21,7 @@ from checks.streams import Stream
 from checks.tally import Tally
 from theory.claims import Claim
 
-LARGEST_SHOWN = 260
+LARGEST_SHOWN = 130
 """Numbers of a case that a page prints; a larger case is left to its file."""
 PHASE_SIZE = (3, 2)
 """(L, d) of the picture: two coordinates that the constraints see; at most two samples."""

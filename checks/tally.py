@@ -18,7 +18,7 @@ from typing import Any
 
 from checks.outcomes import CaseResult, Measurement, Optimum, Outcome
 
-CURVES_SHOWN = 6
+CURVES_SHOWN = 4
 """Cases whose curves are kept: those nearest to, or furthest beyond, their tolerance."""
 
 

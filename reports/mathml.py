@@ -25,14 +25,15 @@ _ATTRIBUTES = {
 _MACROS = {"substack": r"\begin{subarray}{c}#1\end{subarray}"}
 
 
-def formula(latex: str, *, display: bool = False) -> Markup:
-    """MathML of ``latex`` with the source as annotation; the escaped source if it has none.
+def formula(latex: str, *, display: bool = False, annotated: bool = True) -> Markup:
+    """MathML of ``latex``, or its escaped source where it has none.
 
+    annotated: with the source as annotation, which a reader can copy.
     A formula that does not convert must not take the page down, and must not vanish.
     """
     if not latex.strip():
         return Markup("")
-    converter = LatexToMathML(annotation=True, macros=_MACROS, fancy_error=False)
+    converter = LatexToMathML(annotation=annotated, macros=_MACROS, fancy_error=False)
     try:
         mathml = converter.convert_with_local_state(latex, displaystyle=display)
     except (LatexError, UnicodeEncodeError):  # the latter for lone surrogates

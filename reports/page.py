@@ -13,9 +13,12 @@ from markupsafe import Markup
 
 from checks.outcomes import exit_status
 from reports import plots, text
-from reports.evidence import Assumption
+from reports.compare import Change, changes_of, told
+from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
 from reports.graph import anchor, claim_graph
+from reports.junit import junit_of
+from reports.latex import latex_of
 from reports.mathml import formula, prose
 from reports.planted import read_planted
 from reports.portraits import phase_portrait
@@ -26,27 +29,35 @@ from reports.summary import summary_of
 _HERE = Path(__file__).parent
 _FACES = (  # file, family, weight, style; licence in static/OFL.txt
     ("stix-two-text-400-normal", "STIX Two Text", 400, "normal"),
-    ("stix-two-text-400-italic", "STIX Two Text", 400, "italic"),
     ("stix-two-text-600-normal", "STIX Two Text", 600, "normal"),
     ("stix-two-math-subset", "STIX Two Math", 400, "normal"),
 )
 
 
-def build(directory: Path) -> Path:
-    """Write DIR/index.html and DIR/summary.md from the files in DIR; the former's path.
+def build(directory: Path, old: Path | None = None) -> Path:
+    """Write DIR's index.html, summary.md, junit.xml and verdicts.tex; the first one's path.
 
-    Reads verdicts.jsonl, evidence/*.json and run.json, any of which may be missing: what
-    an empty or interrupted run left gives a page that says so.  Raises BadReport (a
-    ValueError, one line) if DIR is not there or one of its files is damaged.
+    old: another run's directory; the page then says what changed since.  Reads verdicts.jsonl,
+    evidence/*.json and run.json, any of which may be missing: what an empty or interrupted run
+    left gives a page that says so.  Raises BadReport (a ValueError, one line) if DIR is not
+    there or one of its files is damaged.
     """
     directory = Path(directory)
     run = read_run(directory)
+    changes = None if old is None else changes_of(run, read_run(Path(old)))
     write(directory / "summary.md", summary_of(run))
-    return write(directory / "index.html", page_of(run))
+    write(directory / "junit.xml", junit_of(run))
+    write(directory / "verdicts.tex", latex_of(run))
+    return write(directory / "index.html", page_of(run, changes))
 
 
-def page_of(run: Run) -> str:
-    """The whole page as text."""
+def compare(directory: Path, old: Path) -> str:
+    """What changed from ``old`` to ``directory``, one line each.  Raises BadReport as build."""
+    return told(changes_of(read_run(Path(directory)), read_run(Path(old))))
+
+
+def page_of(run: Run, changes: tuple[Change, ...] | None = None) -> str:
+    """The whole page as text; changes: since an earlier run, or None where none was named."""
     standings = standings_of(run)
     sentences = sentence_verdicts(run)
     shown = {s.key for s in (*standings.values(), *(s.standing for s in sentences))}
@@ -67,6 +78,9 @@ def page_of(run: Run) -> str:
         profiles=sorted({v.profile for v in verdicts if v.profile}),
         seeds=sorted({v.seed for v in verdicts}),
         seconds=sum(v.seconds for v in verdicts),
+        sentence_anchor=lambda key: _unique("sentence", key, [s.key for s in sentences]),
+        quotes=lambda evidence: _quotes(evidence, run),
+        changes=changes,
         planted=read_planted(),
         real=[r for r in run.records if r.key.startswith("data.")],
         assumed=_assumed(run),
@@ -178,10 +192,20 @@ def _assumed(run: Run) -> list[Assumption]:
 
 def assumption_anchor(run: Run, key: str) -> str:
     """The id of an assumption's entry; unique, like a claim's."""
-    keys = [a.key for a in _assumed(run)]
+    return _unique("assumption", key, [a.key for a in _assumed(run)])
+
+
+def _unique(kind: str, key: str, keys: list[str]) -> str:
+    """An id for ``key``, numbered where cleaning merged it with another of ``keys``."""
     same = [other for other in keys if text.slug(other) == text.slug(key)]
-    at = same.index(key)
-    return f"assumption-{text.slug(key)}" + (f":{at}" if at else "")
+    at = same.index(key) if key in same else 0
+    return f"{kind}-{text.slug(key)}" + (f":{at}" if at else "")
+
+
+def _quotes(evidence: Evidence, run: Run) -> bool:
+    """Is the citation nothing but the sentences that the first table shows already?"""
+    shown = [f"{key}: {run.sentence_texts.get(key, '')}" for key in evidence.sentences]
+    return bool(shown) and evidence.citation == " ".join(shown)
 
 
 def _rests_upon(run: Run) -> dict[str, list[str]]:

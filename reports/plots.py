@@ -9,15 +9,17 @@ from markupsafe import Markup, escape
 
 from reports.axes import Scale
 from reports.figures import Curve, Histogram, Series
-from reports.text import count, number
+from reports.text import count, number, plural
 
 STYLES = 6  # line styles in style.css (s0 to s5); further series repeat them
-_FLAT = 0.2
+_FLAT = 0.3
 """SVG units by which a drawn line may miss a point of the data: less than a pixel shows."""
 
 
-def line_plot(curve: Curve) -> Markup:
+def line_plot(curve: Curve, timed: Series | None = None) -> Markup:
     """The curve's series over one pair of axes; SVG of 300 x 196 units, or "" without data.
+
+    timed: the one whose ln t is written along the top, where all series are of one run.
 
     On a logarithmic axis values <= 0 have no place: they are left out and counted in the
     text twin, like values that were not finite.
@@ -26,7 +28,8 @@ def line_plot(curve: Curve) -> Markup:
     points = [p for segments in drawn for segment in segments for p in segment]
     if not points:
         return Markup("")
-    width, height, left, right, top, bottom = 300, 196, 42, 8, 20, 38
+    width, height, left, right, bottom = 300, 196, 40, 8, 38
+    top = 20 if timed is None else 32
     base = height - bottom
     x = Scale.over([p[0] for p in points], left, width - right, snug=True, signed=True)
     ends = [v for v in curve.y_range if v > 0 or not curve.y_log]
@@ -39,9 +42,14 @@ def line_plot(curve: Curve) -> Markup:
     out += [_text(left - 5, at + 4, label) for at, label in across]
     ticks = "".join(f"M{at:.1f} {base}v4" for at, _ in marks)
     out.append(f'</g><path class="axis" d="M{left} {base}H{width - right}{ticks}"/><g class="mid">')
-    out += [_text(at, base + 16, label) for at, label in _apart(marks, 8)]
+    for at, label in _apart(marks, 8):
+        out.append(_text(at, base + 16, label, "end" if at > width - 16 else ""))
     out.append(_text((left + width - right) / 2, height - 5, curve.x_label, "name"))
-    out.append(f'</g><text class="name" x="2" y="11">{escape(curve.y_label)}</text>')
+    if timed is not None:
+        above = [(x.at(value), label) for value, label in _moments(timed)]
+        out += [_text(at, top - 6, label) for at, label in _apart(above, 7)]
+        out.append(_text(width - right + 1, top - 6, "ln t", "name end"))
+    out.append(f'</g><text class="name" x="2" y="9">{escape(curve.y_label)}</text>')
     for i, segments in enumerate(drawn):
         style = f"line s{i % STYLES}"
         for segment in segments:
@@ -50,10 +58,28 @@ def line_plot(curve: Curve) -> Markup:
                 a, b = places[0]
                 out.append(f'<circle class="{style}" cx="{a:.1f}" cy="{b:.1f}" r="2"/>')
             else:
-                steps = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
+                steps = "L".join(f"{a:.1f} {b:.1f}" for a, b in places).replace(".0", "")
                 out.append(f'<path class="{style}" d="M{steps}"/>')
     out.append("</svg>")
     return Markup("".join(out))
+
+
+def _moments(series: Series) -> list[tuple[float, str]]:
+    """(x, label) at round values of ln t, x interpolated along the run; away from the corner."""
+    known = [(t, x) for t, (x, _) in zip(series.times, series.points, strict=True) if t is not None]
+    if len(known) < 2:
+        return []
+    scale = Scale.over([t for t, _ in known], 0, 1, snug=True, signed=True)
+    out = []
+    for share, label in scale.ticks(5):
+        if share > 0.9:
+            continue
+        for (t0, x0), (t1, x1) in pairwise(known):
+            a, b = scale.at(t0), scale.at(t1)
+            if a <= share <= b and a < b:
+                out.append((x0 + (x1 - x0) * (share - a) / (b - a), label))
+                break
+    return sorted(out)
 
 
 def _apart(marks: list[tuple[float, str]], unit: float) -> list[tuple[float, str]]:
@@ -94,7 +120,7 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     """
     if not h.total:
         return Markup("")
-    width, height, left, right, top, bottom = 300, 112, 6, 6, 14, 22
+    width, height, left, right, top, bottom = 300, 100, 4, 4, 13, 18
     edges = _closed(h.edges)
     places, labels = _edge_places(edges, h, left, width - right)
     tallest = max(h.counts)
@@ -103,32 +129,29 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     for i, n in enumerate(h.counts):
         if n:
             rise = max(1.5, (base - top) * n / tallest)  # 1.5 units: a lone case stays visible
-            a, wide = places[i] + 0.5, max(places[i + 1] - places[i] - 1, 0.5)
+            a, wide = round(places[i]), max(round(places[i + 1]) - round(places[i]) - 1, 1)
             kind = _sign(edges[i], edges[i + 1]) if signed else ""
-            bars[kind].append(f"M{a:.4g} {base}v-{rise:.3g}h{wide:.3g}V{base}")
+            bars[kind].append(f"M{a} {base}v-{rise:.2g}h{wide}V{base}")
     out = [_open(width, height, _histogram_words(h, signed=signed))]
     for kind, paths in bars.items():
         if paths:
             out.append(f'<path class="bar{kind}" d="{"".join(paths)}"/>')
-    ticks = "".join(f"M{at:.1f} {base}v3" for at, _ in labels)
+    ticks = "".join(f"M{at:.0f} {base}v3" for at, _ in labels)
     out.append(f'<path class="axis" d="M{left} {base}H{width - right}{ticks}"/><g class="mid">')
     for at, label in _apart(labels, 7):
         anchor = "start" if at < left + 12 else "end" if at > width - right - 12 else ""
-        out.append(_text(at, height - 6, label, anchor))
+        out.append(_text(at, height - 3, label, anchor))
     out.append("</g>")
     if signed and edges[0] < 0 < edges[-1]:
         zero = _between(0.0, edges, places)
         out.append(f'<path class="zero" d="M{zero:.1f} {base}V{top - 6}"/>')
-    out.append(f'<text x="{left}" y="10">{count(tallest)}</text></svg>')
+    out.append(f'<text x="{left}" y="9">{count(tallest)}</text></svg>')
     return Markup("".join(out))
 
 
 def swatch(index: int) -> Markup:
     """The line style of series ``index``, for a legend."""
-    return Markup(
-        f'<svg class="swatch" viewBox="0 0 26 8" aria-hidden="true">'
-        f'<path class="line s{index % STYLES}" d="M0 4H26"/></svg>'
-    )
+    return Markup(f'<svg class="swatch" aria-hidden="true"><use href="#k{index % STYLES}"/></svg>')
 
 
 def _open(width: int, height: int, words: str) -> str:
@@ -161,14 +184,14 @@ def missing_points(curve: Curve) -> int:
 
 
 def _curve_words(curve: Curve) -> str:
-    words = [f"{curve.title}: {curve.y_label} against {curve.x_label}."]
+    words = [f"{curve.y_label} against {curve.x_label}."]
     for series in curve.series:
         finite = [(a, b) for a, b in series.points if b is not None]
         if finite:
             (a0, b0), (a1, b1) = finite[0], finite[-1]
             words.append(
-                f"{series.label}: from {number(b0)} at {number(a0)} to {number(b1)} at "
-                f"{number(a1)}, {len(finite)} points."
+                f"{series.label}: from {number(b0, 2)} at {number(a0, 2)} to {number(b1, 2)} at "
+                f"{number(a1, 2)}."
             )
     return " ".join(words)
 
@@ -182,20 +205,25 @@ def _histogram_words(h: Histogram, *, signed: bool) -> str:
         if 2 * seen >= h.total:
             middle = i
             break
-    words = [f"{h.label or 'signed margin'}: {count(h.total)} values"]
+    lowest, highest = _end(h, filled[0], 0), _end(h, filled[-1], 1)
+    words = [f"{plural(h.total, 'value')} from {lowest} to {highest}"]
     if signed:
         words.append(f"{count(below_zero(h))} below zero")
-    words.append(f"lowest in {_bin_words(h, filled[0])}")
     words.append(f"median in {_bin_words(h, middle)}")
-    words.append(f"highest in {_bin_words(h, filled[-1])}")
     return "; ".join(words) + "."
+
+
+def _end(h: Histogram, i: int, side: int) -> str:
+    """The lower (0) or upper (1) end of a bin; of an open one, what it lies beyond."""
+    edge = h.edges[i + side]
+    return _bin_words(h, i) if edge is None else number(edge, 2)
 
 
 def _bin_words(h: Histogram, i: int) -> str:
     lower, upper = h.edges[i], h.edges[i + 1]
     if lower is None or upper is None:
-        return f"below {number(upper)}" if lower is None else f"above {number(lower)}"
-    return f"{number(lower)} to {number(upper)}"
+        return f"below {number(upper, 2)}" if lower is None else f"above {number(lower, 2)}"
+    return f"{number(lower, 2)} to {number(upper, 2)}"
 
 
 def below_zero(h: Histogram) -> int:
@@ -214,8 +242,7 @@ def ratio_strip(ratio: float | None) -> Markup:
     scale = Scale(1e-6, 1e2, 2, 72, log=True)
     return Markup(
         f'<svg class="strip" viewBox="0 0 74 10" aria-hidden="true"><path d="M2 5H72'
-        f'M{scale.at(1.0):.1f} 1V9"/><circle class="dot" cx="{scale.at(ratio):.1f}" cy="5" '
-        f'r="2.8"/></svg>'
+        f'M{scale.at(1.0):.3g} 1V9"/><circle cx="{scale.at(ratio):.3g}" cy="5" r="2.8"/></svg>'
     )
 
 

@@ -38,14 +38,20 @@ def phase_portrait(phase: Phase) -> Markup:
     return Markup("".join(out))
 
 
-def _place(point: Point) -> Place:
-    """A point's place on the page: orthogonal projection in three dimensions."""
+def projected(point: Point) -> Place:
+    """A point of the unit sphere in the plane: itself, or seen from above and aside in three
+    dimensions (orthogonal projection; the second number points up)."""
     if len(point) == 2:
-        return _MIDDLE + _UNIT * point[0], _MIDDLE - _UNIT * point[1]
+        return point[0], point[1]
     cosine, sine, tilt = _TURN
-    x = cosine * point[0] - sine * point[1]
     nearer = sine * point[0] + cosine * point[1]
     rise = math.sqrt(1 - tilt * tilt) * point[2] - tilt * nearer
+    return cosine * point[0] - sine * point[1], rise
+
+
+def _place(point: Point) -> Place:
+    """Its place in the picture."""
+    x, rise = projected(point)
     return _MIDDLE + _UNIT * x, _MIDDLE - _UNIT * rise
 
 

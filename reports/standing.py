@@ -199,10 +199,12 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
     of_it = [r for r in run.records if key in r.sentences]
     claims = [r for r in of_it if r.about.expect == "held"]
     keys = {r.key for r in claims}
+    # A control is of the sentences it names; one that was missed discredits all it rests on.
     controls = [
         r
         for r in run.records
-        if r.about.expect == "falsified" and (key in r.sentences or keys & set(r.rests_on))
+        if r.about.expect == "falsified"
+        and (key in r.sentences or (r.outcome is Outcome.HELD and keys & set(r.rests_on)))
     ]
     sampled = [r.verdict for r in claims if r.verdict and r.about.kind != "symbolic"]
     worst = [r.verdict.worst for r in claims if r.verdict and r.verdict.worst is not None]

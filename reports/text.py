@@ -62,7 +62,7 @@ def slug(key: str) -> str:
 
 
 def arrays(data: dict[str, Any]) -> str:
-    """JSON of named arrays, one row of numbers a line; every float as short as it reads back."""
+    """JSON of named arrays, one row of numbers a line, to six figures: a case file is exact."""
     parts = [f"  {json.dumps(name)}: {_rows(value, 2)}" for name, value in data.items()]
     return "{\n" + ",\n".join(parts) + "\n}"
 
@@ -73,5 +73,4 @@ def _rows(value: Any, depth: int) -> str:
         return f"[{inner}]"
     if isinstance(value, list):
         return "[" + ", ".join(_rows(part, depth) for part in value) + "]"
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value)) if whole else json.dumps(value)
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)

@@ -104,7 +104,7 @@ CLAIMS: list[tuple[str, str, list[str], list[str], str, str, str, str]] = [
         r"\frac{\min_r\langle G_r, W\rangle}{\|W\|_*} \to \gamma^*_*",
     ),
     (
-        "control-l1-is-l2", "control", ["S2"], ["limit-direction-l1"], "falsified",
+        "control-l1-is-l2", "control", ["S2", "S3"], ["limit-direction-l1"], "falsified",
         "False: separate weights reach the best ℓ2 margin",
         "The limit theorem with the wrong norm.", r"\frac{\min_r m_r}{\|\beta\|_2} \to \gamma_2^*",
     ),

@@ -1,5 +1,14 @@
 "use strict";
-// Filters only: without script the whole page is there.
+// Filters, and what scrolls sideways reached by the keyboard: without script the page is whole.
+(() => {
+  // Only near the window, and all reads before all writes: anything else lays out the whole page.
+  const near = (entries) => {
+    const wide = entries.map((e) => e.isIntersecting && e.target.scrollWidth > e.target.clientWidth);
+    entries.forEach((e, i) => { if (wide[i]) e.target.tabIndex = 0; });
+  };
+  const seen = new IntersectionObserver(near, { rootMargin: "400px" });
+  for (const e of document.querySelectorAll(".scroll")) seen.observe(e);
+})();
 (() => {
   const form = document.querySelector(".filters");
   if (!form) return;
