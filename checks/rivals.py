@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import lstsq
+from scipy.optimize import nnls
 
 from checks.certificates import OracleFailure, mixed_bound, upper_bound
 from checks.problems import Array, Constraints
@@ -177,17 +178,17 @@ def _face_floor(
     eps t and O(1/t), times the optimum.  Solvable where the solution is unique; whatever comes out
     is evaluated, not believed.
     """
-    direction, shift = _face_proposal(constraints, closes, claimed)
     # The loss eps t + C/t is least near sqrt(C/eps); for l1 any t beyond some C will do.
     most = 1.0 / math.sqrt(max(eps, closes.width, UNIT))
     floor = 0.0
-    for t in (0.1 * most, most, 0.01 * most, 10.0 * most):
-        point = t * closes.multipliers + shift
-        floor = max(
-            floor, mixed_bound(constraints, point, direction, claimed, closes.norm, ceiling)
-        )
-        if floor >= enough:
-            break
+    for propose in (_face_proposal, _shortest_proposal)[: 1 + (closes.norm == "l1")]:
+        direction, shift = propose(constraints, closes, claimed)
+        for t in (0.1 * most, most, 0.01 * most, 10.0 * most):
+            point = t * closes.multipliers + shift
+            proved = mixed_bound(constraints, point, direction, claimed, closes.norm, ceiling)
+            floor = max(floor, proved)
+            if floor >= enough:
+                return floor
     return floor
 
 
@@ -203,6 +204,40 @@ def _face_proposal(
     equations, target = _face_equations(constraints, closes, kept, direction)
     shift = np.zeros_like(closes.multipliers)
     shift[kept] = lstsq(equations, target, lapack_driver="gelsy")[0]
+    return direction, shift
+
+
+ROOM = 1e-7
+"""Relative width of the set of near-optima that ``_shortest_proposal`` looks at: what nnls resolves
+with room to spare."""
+
+
+def _shortest_proposal(
+    constraints: Constraints, closes: SvmSolution, claimed: Norm
+) -> tuple[Array, Array]:
+    """(D (d,), nu (R,)) where l1 optima are shared: D ~ x, the shortest of them (derived).
+
+    The optima use half-lines sigma_j of reduced cost 0 only.  On those |x|_1 = sigma.x, so x is
+    the answer to a least-distance problem (Lawson and Hanson, ch. 23), and x = A^T nu + mu sigma
+    - s sigma with its multipliers.  claimed: any, best for l2.
+    """
+    rows = constraints.rows
+    pull = push(constraints, closes.multipliers, full=False)
+    used = np.flatnonzero(np.abs(pull) >= np.abs(pull).max() * (1.0 - ROOM))
+    sigma, size = np.sign(pull[used]), float(np.abs(rows).max())
+    # In units of the largest entry: margins >= 1, sigma_j x_j >= 0, sigma.x <= the optimum.
+    limits = np.vstack([rows[:, used] / size, np.diag(sigma), -sigma])
+    least = np.concatenate([np.ones(len(rows)), 0.0 * sigma, [-closes.upper * size * (1.0 + ROOM)]])
+    target = np.append(0.0 * sigma, 1.0)
+    direction, shift = np.zeros(rows.shape[1]), np.zeros(len(rows))
+    try:
+        u, _ = nnls(np.vstack([limits.T, least]), target)
+    except (RuntimeError, ValueError):
+        return direction, shift  # proves nothing
+    x = limits.T @ u
+    scale = float(np.linalg.norm(x))
+    if scale > 0.0:
+        direction[used], shift = x / scale, u[: len(rows)] / (size * scale)
     return direction, shift
 
 

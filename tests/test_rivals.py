@@ -90,6 +90,27 @@ def test_the_floor_written_down_is_nearly_the_norm_of_the_solution(
         ) >= own * (1.0 - 1e-2)
 
 
+@given(SEEDS)
+@settings(max_examples=40)
+def test_the_floor_of_shared_l1_optima_is_that_of_the_shortest(seed: int) -> None:
+    """One constraint with equal entries: the optimal face is a simplex, its shortest point the
+    centre; cvxpy, asked about integers, agrees."""
+    dim = 2 + seed % 4
+    closes = solve_svm(constraints(np.ones((1, dim))), "l1")
+    assert closes.unique == "disproved"
+    ceiling = closes.upper * (1.0 + 1.1e-9)
+    floor = rivals._face_floor(constraints(np.ones((1, dim))), closes, 1e-9, ceiling, "l2", np.inf)
+    assert dim**-0.5 * (1.0 - 1e-4) <= floor <= dim**-0.5
+    problem = build("integer", seed, 4, 3)
+    try:
+        closes = solve_svm(problem, "l1")
+    except OracleFailure:
+        return
+    ceiling = closes.upper * (1.0 + 1.1e-9)
+    own = rivals._face_floor(problem, closes, 1e-9, ceiling, "l2", np.inf)
+    assert own == pytest.approx(rivals._dual_floor(problem, "l1", ceiling, "l2"), rel=1e-3)
+
+
 def test_a_floor_never_refutes_the_claimed_optimum_itself() -> None:
     """Negative control: at an eps so large that the claimed optimum is a member, no refutation."""
     problem = constraints([[2.0, 1.0]])
@@ -132,12 +153,14 @@ def test_a_lying_solver_cannot_raise_the_floor(monkeypatch: pytest.MonkeyPatch) 
         lie = (np.abs(rng.normal(size=5)) * scale, rng.normal(size=4) * scale)
         monkeypatch.setattr(rivals, "_proposal", lambda *_, lie=lie: lie)
         monkeypatch.setattr(rivals, "_face_proposal", lambda *_, lie=lie: lie[::-1])
+        monkeypatch.setattr(rivals, "_shortest_proposal", lambda *_, lie=lie: lie[::-1])
         try:
             assert eps_optimal_floor(problem, closes, 1e-3, "l2") <= member * (1.0 + 2.0**-48)
         except OracleFailure:
             continue
     monkeypatch.setattr(rivals, "_proposal", lambda *_: (np.full(5, np.nan), np.zeros(4)))
-    monkeypatch.setattr(rivals, "_face_proposal", lambda *_: (np.zeros(4), np.full(5, np.nan)))
+    for name in ("_face_proposal", "_shortest_proposal"):
+        monkeypatch.setattr(rivals, name, lambda *_: (np.zeros(4), np.full(5, np.nan)))
     with pytest.raises(OracleFailure):
         eps_optimal_floor(problem, closes, 1e-3, "l2")
 
