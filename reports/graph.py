@@ -11,6 +11,8 @@ from reports.text import slug
 # SVG units: width of a character, height of a box, gaps within and between layers;
 # characters of the longest label
 _CHARACTER, _HEIGHT, _GAP, _BETWEEN, _LONGEST = 6.5, 24, 14, 34, 34
+_TALLEST = 15
+"""Boxes above each other: a longer layer takes several columns."""
 
 
 def layers_of(rests_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
@@ -54,7 +56,7 @@ def claim_graph(run: Run) -> Markup:
     """SVG of the graph; every node links to its claim.  "" for a run without claims."""
     standings = standings_of(run)
     rests_on = {r.key: r.rests_on for r in run.records}
-    layers = layers_of(rests_on)
+    layers = [part for layer in layers_of(rests_on) for part in _columns(layer)]
     if not layers:
         return Markup("")
     tallest = max(len(layer) for layer in layers)
@@ -83,6 +85,13 @@ def claim_graph(run: Run) -> Markup:
         f'the same in words"><path class="edge" d="{"".join(lines)}"/>'
         f'<path class="edge broken" d="{"".join(broken)}"/>{"".join(nodes)}</svg>'
     )
+
+
+def _columns(layer: list[str]) -> list[list[str]]:
+    """A layer as columns of at most ``_TALLEST`` boxes, about equally tall."""
+    count = -(-len(layer) // _TALLEST)
+    size = -(-len(layer) // count)
+    return [layer[i : i + size] for i in range(0, len(layer), size)]
 
 
 def direct(rests_on: dict[str, tuple[str, ...]], key: str) -> list[str]:

@@ -138,7 +138,7 @@ def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
         "Margins are compared, not minimisers",
         "simplex: 163, integer simplex: 2",
         "proved: 161, disproved: 4",
-        "would have seen margin gap above 1.9×10⁻⁷",
+        "would have seen a margin gap above 1.9×10⁻⁷",
         "margin gap 5.9×10⁻⁸",
         "64 stretches by an independent method",
         "Simplest informative case",

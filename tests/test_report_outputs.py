@@ -144,7 +144,7 @@ def test_the_latex_table_has_a_row_a_claim(tmp_path: Path) -> None:
     assert len(rows) == len(CLAIMS)
     assert all(row.endswith(r" \\") for row in rows)
     assert r"S4 & inconclusive & Combined weights reach the best Frobenius margin & 148" in tex
-    assert r"S2 & caught, as expected & False: separate weights reach the best $\ell$2" in tex
+    assert r"S2, S3 & caught, as expected & False: separate weights reach the best $\ell$2" in tex
     assert r"$2.9\cdot 10^{4}$" in tex
     assert tex.count(r"\begin{longtable}") == tex.count(r"\end{longtable}") == 1
     assert "profile quick; seed 20240313" in tex
