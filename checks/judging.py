@@ -269,14 +269,6 @@ def norm_of(weights: Array, norm: str) -> float:
     return float(np.sqrt((weights * weights).sum()))
 
 
-def margin_above(run: Run, norm: str) -> float:
-    """min margin/N(W) of the final direction, for its selected tokens (float64)."""
-    constraints = constraints_of(run.problem, run.selected)
-    full = run.direction.ndim == 2
-    margins = (constraints.matrices if full else constraints.rows) @ run.direction.ravel()
-    return float(margins.min()) / norm_of(run.direction, norm)
-
-
 def stays(run: Run, solution: SvmSolution) -> bool:
     """Is the selection settled for good (THEORY.md 5)?  At the selected problem's solution,
     tokens of higher score have margin > 1 strictly, tied ones > 0."""
