@@ -84,6 +84,26 @@ def _margin_form(problem: AttentionProblem, start: Start, scale: float) -> list[
     return [query * g, key * g] if start.model == "diagonal" else [g @ query, g.T @ key]
 
 
+def engine_field(problem: AttentionProblem, start: Start) -> list[Array]:
+    """The velocity of (k, q), (K, Q) or W at t = 0 as the engine's early phase takes it."""
+    batch = integrate.Batch.of([problem], [start])
+    geometry, y = batch.geometry, batch.geometry.initial()
+    weights = attention.attention_weights(
+        geometry.margins(y).view(batch.scores.shape), batch.scores
+    )
+    clock = torch.exp(weights.log_clock).unsqueeze(-1)
+    velocity = geometry.velocity(y, weights.p.flatten(1)) * clock
+    if start.model == "combined":
+        # Linear in the state, W = base + sum_r alpha_r G_r: the difference is the velocity.
+        moved = geometry.raw(y + velocity) - geometry.raw(y)
+        return [moved[0].view(start.weights.shape).numpy()]
+    key, query = np.asarray(start.key), np.asarray(start.query)
+    if start.model == "diagonal":
+        growth = velocity[0].numpy() / 2  # u' = 2 A^T lambda
+        return [query * growth, key * growth]
+    return [part.view(key.shape).numpy() for part in velocity[0, :-1].chunk(2)]
+
+
 def gradient_rounding(problem: AttentionProblem, start: Start) -> tolerances.Tolerance:
     """Rounding of either route: sums over n L d products, softmax of logits of some size."""
     x, z = np.abs(problem.tokens), np.abs(problem.queries)
@@ -112,9 +132,16 @@ def _gradient(cases: Sequence[Case], context: Context, unscaled: bool) -> list[C
         error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, got, strict=True))
         allowed = gradient_rounding(problem, start)
         size = max(float(np.abs(a).max()) for a in wanted)
-        measured = Measurement("gradient difference", error, allowed.value, allowed.because)
+        measured = [Measurement("gradient difference", error, allowed.value, allowed.because)]
+        if not unscaled:
+            field = engine_field(problem, start)
+            error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, field, strict=True))
+            # Of combined weights the velocity is a difference of two states.
+            room = allowed.value + 4 * tolerances.EPS * float(np.abs(start.weights).max())
+            name = "difference of the engine's velocity"
+            measured.append(Measurement(name, error, room, allowed.because))
         # A gradient lost in its own rounding bound shows nothing.
-        out.append(decide(case, margins, [measured], size > 1e3 * allowed.value))
+        out.append(decide(case, margins, measured, size > 1e3 * allowed.value))
     return out
 
 

@@ -95,6 +95,8 @@ def _register_all() -> None:
             "SELECTION_COMBINED",
         ),
         ("contrast.diagonal", "contrast_checks:diagonal", "CONTRAST"),
+        ("flow.factored-conservation", "factored_checks:conservation", "FACTORED_EARLY"),
+        ("flow.orbit-factored", "factored_checks:orbit", "FACTORED_ORBITS"),
         ("flow.alignment-preserved", "aligned_checks:alignment_preserved", "ALIGNED_FLOW"),
         ("flow.symmetrised-reduction", "aligned_checks:symmetrised_reduction", "SYMMETRISED_FIELD"),
         ("limit.aligned-infimum", "aligned_checks:infimum", "ALIGNED_EVERY"),

@@ -72,7 +72,7 @@ FROZEN = Stream(
 
 _VECTOR_FIELDS = tuple(
     Source(f"{model}/{kind}")
-    for model in ("diagonal", "combined-diagonal", "combined")
+    for model in ("diagonal", "combined-diagonal", "combined", "factored")
     for kind in ("unconstrained/random", "separable/small", "equal-scores/random")
 )
 VECTOR_FIELDS = Stream(_VECTOR_FIELDS)
@@ -89,6 +89,17 @@ ORBITS = Stream(
     ),
     share=0.2,
     shapes=((2, 3, 3), (4, 3, 6)),
+)
+
+FACTORED_ORBITS = Stream(
+    (Source("factored/separable/separating"),),
+    share=0.14,
+    shapes=((2, 3, 2), (2, 2, 3), (3, 3, 3)),
+)
+FACTORED_EARLY = Stream(
+    (Source("factored/unconstrained/random"), Source("factored/separable/small")),
+    share=0.2,
+    shapes=((2, 3, 3), (4, 3, 4)),
 )
 
 LATE = Stream(

@@ -209,8 +209,6 @@ def test_singular_value_bounds_are_proofs() -> None:
     # the norm of [[3, 4], [4, -3]] is 5, its nuclear norm 10
     assert 5 <= audit._operator_up([[3, 4], [4, -3]]) <= 5 * (1 + Fraction(1, 2**40))
     assert 10 <= audit._nuclear_up([[3, 4], [4, -3]]) <= 10 * (1 + Fraction(1, 2**40))
-    assert not audit._definite([[1, 2], [2, 1]])
-    assert not audit._definite([[0]])
 
 
 @settings(max_examples=10)
@@ -235,13 +233,9 @@ def test_a_singular_value_routine_that_lies_only_widens(seed: int) -> None:
             assert float(audit._nuclear_up(ints)) * unit >= values.sum() * (1 - 2.0**-44)
 
 
-def test_factors_replace_the_primal() -> None:
-    case = solved(1, "frobenius")
-    raw = arguments(case)
-    eye = np.eye(5).tolist()
-    assert gap_from_raw(**{**raw, "primal": None}, factors=[raw["primal"], eye]) == gap_from_raw(
-        **raw
-    )
+def test_it_is_short_enough_to_be_read() -> None:
+    lines = Path(audit.__file__).read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 200
 
 
 # --- case files ------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         sentences=("S2", "S6"),
         assumptions=(*_DATA, "infimum-reached"),
-        rests_on=("symbolic.kkt-factored",),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         expect="falsified",
         falsified_by=(
             "A run that solves the l2 problem of either factor with the other held, while no "
@@ -211,7 +211,7 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         sentences=("S2", "S6"),
         assumptions=(*_DATA, "infimum-reached"),
-        rests_on=("symbolic.kkt-factored",),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         expect="falsified",
         falsified_by=_PREDICTED,
         not_shown=_PLANTED,

@@ -24,6 +24,47 @@ _SYMMETRISED: Final = (
 
 GENERAL_CLAIMS: Final[tuple[Claim, ...]] = (
     Claim(
+        key="flow.factored-conservation",
+        kind="flow",
+        title="The invariant of key and query matrices is conserved",
+        statement=(
+            "A direct integration of K and Q keeps the matrix K^T K - Q^T Q constant, to the "
+            "accuracy of the integration and relative to |K|^2 + |Q|^2."
+        ),
+        latex=r"K(t)^\top K(t) - Q(t)^\top Q(t) = K(0)^\top K(0) - Q(0)^\top Q(0)",
+        citation=derived("K^T K' = K^T G Q = Q'^T Q, and the transpose: both sides change alike."),
+        sentences=("S6",),
+        assumptions=("optimal-unique", "realisable"),
+        rests_on=("symbolic.factored-conservation", "flow.gradient"),
+        falsified_by="A drift beyond what the integrator's error tolerance accounts for.",
+        not_shown="Early orbits only: later the difference is rounding. " + _SAMPLED,
+    ),
+    Claim(
+        key="flow.orbit-factored",
+        kind="flow",
+        title="The orbit of key and query matrices is gradient flow",
+        statement=(
+            "Random stretches of every orbit of K and Q, integrated again by an independent "
+            "method in rescaled time from the stored state, end at the stored state; the stored "
+            "steps are one chain from the start to the weights that are returned."
+        ),
+        latex=(
+            r"\frac{dK}{d\tau} = G(p) Q, \quad \frac{dQ}{d\tau} = G(p)^\top K, \quad "
+            r"p = \frac{\lambda}{\sum_r |\lambda_r|}"
+        ),
+        citation=derived(
+            "A positive change of time leaves the orbit unchanged, so two methods started at "
+            "one stored state must meet at the next."
+        ),
+        assumptions=("optimal-unique", "realisable"),
+        rests_on=("flow.gradient", "symbolic.factored-step"),
+        falsified_by=(
+            "A stretch whose end differs beyond the error bounds of both methods, or a chain "
+            "that breaks."
+        ),
+        not_shown="Stretches are sampled; between them the step control is relied on.",
+    ),
+    Claim(
         key="flow.alignment-preserved",
         kind="flow",
         title="Alignment is preserved",
@@ -38,7 +79,7 @@ GENERAL_CLAIMS: Final[tuple[Claim, ...]] = (
         citation=abstract("S6"),
         sentences=("S6",),
         assumptions=("optimal-unique", "realisable", "aligned"),
-        rests_on=("symbolic.alignment", "flow.orbit"),
+        rests_on=("symbolic.alignment", "flow.orbit-factored"),
         falsified_by="An orbit whose off-diagonal part outgrows the rounding it started from.",
         not_shown="The symmetrised form, whose diagonal manifold rounding may leave. " + _SAMPLED,
     ),
@@ -77,7 +118,7 @@ GENERAL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         sentences=("S6",),
         assumptions=(*_DATA, "aligned", "nonzero-invariant"),
-        rests_on=("flow.orbit", "symbolic.alignment"),
+        rests_on=("flow.orbit-factored", "symbolic.alignment"),
         falsified_by="A run settled for good on a token that is not optimal.",
         not_shown=_SAMPLED,
     ),
@@ -175,7 +216,7 @@ GENERAL_CLAIMS: Final[tuple[Claim, ...]] = (
         r"\gamma^*",
         citation=derived("Frontier: evidence only (THEORY.md 4); no proof is known to us."),
         assumptions=(*_DATA, "infimum-reached"),
-        rests_on=("flow.orbit", "symbolic.kkt-factored"),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         expect="open",
         falsified_by=_COUNTEREXAMPLE,
         not_shown="Anything beyond the runs made: this is evidence, and no theorem.",
