@@ -61,7 +61,7 @@ def _drift(case: Case) -> tuple[list[Measurement], bool]:
         solver.step()
         steps += 1
     after = solver.y.reshape(before.shape)
-    size = float((after * after).sum())
+    size = float((after * after).sum()) or 1.0  # K = Q = 0 stays, and shows nothing
     invariant = [z[0].T @ z[0] - z[1].T @ z[1] for z in (before, after)]
     drift = float(np.linalg.norm(invariant[1] - invariant[0])) / size
     moved = float(np.linalg.norm(after[0] @ after[1].T - before[0] @ before[1].T)) / size

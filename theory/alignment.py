@@ -82,8 +82,29 @@ def _single_entry_identities() -> list[Identity]:
             ),
             right=inner(token, free_key * free_query.T * target),
         ),
+        _only_if(left, right),
         _single_entry_from_loss(),
     ]
+
+
+def _only_if(left: sp.MatrixBase, right: sp.MatrixBase) -> Identity:
+    """The converse: diagonal for every lambda, so each G_r is (lambda = e_r), has one entry."""
+    entries = left.T * vector("delta", 2) * (right.T * vector("z", 2)).T
+    return Identity(
+        claim="symbolic.alignment",
+        name="single-entry-only",
+        statement=(
+            "G_r = delta_r z_r^T has rank one in any frames: two nonzero entries on the diagonal "
+            "of U^T G_r V would make two off it nonzero. So G(lambda) is diagonal for every "
+            "lambda only if each U^T G_r V has at most one nonzero entry, on the diagonal."
+        ),
+        latex=(
+            r"(U^\top G_r V)_{ii} \, (U^\top G_r V)_{jj} = (U^\top G_r V)_{ij} \, "
+            r"(U^\top G_r V)_{ji}"
+        ),
+        left=sp.ImmutableMatrix([[entries[0, 0] * entries[1, 1]]]),
+        right=sp.ImmutableMatrix([[entries[0, 1] * entries[1, 0]]]),
+    )
 
 
 def _diagonal_velocity(
