@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+NORMS = {"l1": 1, "l1.5": 1, "l2": 1, "l3": 1, "frobenius": 2, "nuclear": 2}  # -> primal dim
+
 
 class BadCase(ValueError):
     """The record cannot be judged: something is missing, misshapen or not finite."""
@@ -130,7 +132,7 @@ def gap_from_raw(
 
     tokens (n, L, d), queries (n, d), scores (n, L), selected (n,): nested lists or arrays; primal
     (d,) for l1, l2, (d, d) for frobenius, nuclear; dual: triples (sample, token, weight >= 0)."""
-    (x, x_shift), (z, z_shift), full = _scaled(tokens), _scaled(queries), norm[0] in "fn"
+    (x, x_shift), (z, z_shift), full = _scaled(tokens), _scaled(queries), NORMS[norm] == 2
     (w, _), (weights, _) = _scaled(primal), _scaled([weight for _, _, weight in dual])
     size, rows, margins = _norm_up(w, norm, False), {}, []
     for i, (a, gamma, q) in enumerate(zip(selected, scores, z, strict=True)):
