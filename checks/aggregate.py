@@ -19,6 +19,8 @@ class Requirements:
     problems: int
     vacuous: dict[str, float] = field(default_factory=dict)
     must_see: tuple[str, ...] = ()
+    control: bool = False
+    """A wrong statement: FALSIFIED takes that no informative case of it was let pass."""
 
 
 def decide(tally: Tally, need: Requirements, scale: float = 1.0) -> tuple[Outcome, str]:
@@ -32,9 +34,14 @@ def decide(tally: Tally, need: Requirements, scale: float = 1.0) -> tuple[Outcom
         )
     if tally.error is not None:
         return Outcome.ERROR, tally.error
-    if tally.falsified is not None:
-        return Outcome.FALSIFIED, tally.falsified.reason
     held, informative, problems = tally.within(scale)
+    if tally.falsified is not None:
+        passed = tally.within(1.0)[1]
+        if need.control and passed:
+            # The check that this control guards cannot tell these cases from the truth.
+            share = f"{passed} of {tally.informative} informative cases"
+            return Outcome.HELD, f"{share} of this wrong statement were let pass"
+        return Outcome.FALSIFIED, tally.falsified.reason
     undecided = tally.count(Outcome.INCONCLUSIVE) + tally.count(Outcome.HELD) - held
     considered = tally.tried - tally.count(Outcome.VACUOUS)
     if considered and undecided > LARGEST_INCONCLUSIVE * considered:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from checks import assumptions, judging, own_page, runs, svm, tolerances
+from checks import assumptions, judging, own_page, recognise, runs, svm, tolerances
 from checks.budgets import PROFILES
 from checks.certificates import OracleFailure
 from checks.flow.orbit import Status
@@ -19,6 +19,7 @@ from checks.outcomes import SCHEMA, Outcome
 from checks.problem_files import read_problem, select_model
 from checks.problems import AttentionProblem, BadInput, Constraints, Model, Start
 from checks.problems import constraints_of as constraints_of_tokens
+from checks.recognise import Frames, aligned_frames
 from checks.rounding import Norm
 from checks.runs import Run
 from checks.separability import separability
@@ -189,12 +190,20 @@ def _outcome(words: list[str]) -> str:
     return next((w for w in ("falsified", "inconclusive", "held") if w in words), "vacuous")
 
 
+def _frames(subject: _Subject, start: Start) -> Frames | None:
+    """The frames of an aligned start of key and query matrices; None for any other."""
+    return aligned_frames(subject.problem, start) if subject.model == "factored" else None
+
+
 def _assumed(subject: _Subject, start: Start) -> str:
     """The first assumption on problem or start that is unmet; empty where all are met."""
     keys = ["optimal-unique", "realisable"]
     if subject.model == "diagonal":
         keys.append("nonzero-invariant")
     margins = {key: assumptions.BEFORE[key](subject.problem, start) for key in keys}
+    frames = _frames(subject, start)
+    if frames is not None:  # the same assumption, in the frames of an aligned start
+        margins["nonzero-invariant"] = frames.invariant(subject.problem) - recognise.ALIGNED
     missing = next((key for key, margin in margins.items() if not margin > 0), "")
     return missing or ("separable" if subject.answer == "non-separable" else "")
 
@@ -257,7 +266,12 @@ def _judge(subject: _Subject, run: Run) -> Judged:
 def _reason(subject: _Subject, run: Run, judged: Judged) -> str:
     parts = [judged.reason] if judged.reason else []
     if subject.model == "factored":
-        parts.append("unaligned factored weights: a frontier claim, no theorem (THEORY.md 4)")
+        frames = _frames(subject, run.start)
+        parts.append(
+            "unaligned factored weights: a frontier claim, no theorem (THEORY.md 4)"
+            if frames is None
+            else f"aligned start, off-diagonal part {frames.misalignment:.1g}: S6 is judged"
+        )
     if subject.solution is not None:
         gap = judging.start_gap(run.problem, run.start, subject.solution)
         if gap < judging.INFORMATIVE_GAP:

@@ -146,6 +146,13 @@ def _register_all() -> None:
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):
         key = f"data.{name.lower().replace('_', '-')}"
         register(key, "checks.limit_checks:diagonal_l1", f"checks.data_checks:{name}")
+    for key, measure, stream in (
+        ("data.combined-l2", "limit_checks:diagonal_l2", "EVERY_VECTOR"),
+        ("data.combined-frobenius", "limit_checks:combined_frobenius", "EVERY_MATRIX"),
+        ("data.selection", "selection_checks:diagonal", "EVERY"),
+        ("data.contrast", "contrast_checks:diagonal", "EVERY"),
+    ):
+        register(key, f"checks.{measure}", f"checks.data_checks:{stream}")
 
 
 _register_all()

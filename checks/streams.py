@@ -94,7 +94,7 @@ ORBITS = Stream(
 FACTORED_ORBITS = Stream(
     (Source("factored/separable/separating"),),
     share=0.14,
-    shapes=((2, 3, 2), (2, 2, 3), (3, 3, 3)),
+    shapes=((2, 3, 2), (2, 2, 2), (2, 2, 3), (3, 3, 3)),
 )
 FACTORED_EARLY = Stream(
     (Source("factored/unconstrained/random"), Source("factored/separable/small")),

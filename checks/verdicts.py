@@ -106,16 +106,18 @@ def conclude(
 
 def requirements(claim: Claim, stream: Cases, budget: Budget) -> Requirements:
     """What HELD takes of this claim under this budget."""
+    control = claim.expect == "falsified"
     if stream is None:
-        return Requirements(1, 1)
+        return Requirements(1, 1, control=control)
     if isinstance(stream, Given):
-        return Requirements(stream.informative, 1)
+        return Requirements(stream.informative, 1, control=control)
     informative = budget.informative if claim.kind == "limit" else budget.problems
     return Requirements(
         informative,
         budget.problems,
         {source.family: source.vacuous for source in stream.sources},
         stream.must_see,
+        control,
     )
 
 

@@ -51,6 +51,14 @@ def test_a_falsified_case_counts_whether_informative_or_not() -> None:
     assert verdict([*sound(), case(Outcome.FALSIFIED, informative=False)]) is Outcome.FALSIFIED
 
 
+def test_a_control_that_is_let_pass_somewhere_is_not_falsified() -> None:
+    wrong = [case(Outcome.FALSIFIED, number=i) for i in range(9)]
+    assert verdict(wrong, control=True) is Outcome.FALSIFIED
+    assert verdict([*wrong, case(number=10)], control=True) is Outcome.HELD
+    # Where the wrong statement happens to be right, nothing was let pass.
+    assert verdict([*wrong, case(informative=False)], control=True) is Outcome.FALSIFIED
+
+
 def test_an_error_is_not_outvoted() -> None:
     assert verdict([*sound(), case(Outcome.ERROR)]) is Outcome.ERROR
     assert verdict([*sound(), case(Outcome.ERROR), case(Outcome.FALSIFIED)]) is Outcome.ERROR

@@ -19,7 +19,14 @@ from checks.outcomes import Outcome, exit_status
 from checks.runner import Unit
 from theory.catalogue import CLAIMS
 
-KEYS = [key for key in CLAIMS if key.startswith("data.")]
+ON_ALL = {
+    "data.combined-l2": "limit.combined-l2",
+    "data.combined-frobenius": "limit.combined-frobenius",
+    "data.selection": "selection.selected-svm",
+    "data.contrast": "contrast.diagonal",
+}
+"""Claims about all data sets at once, and the claims about drawn problems that they repeat."""
+KEYS = [key for key in CLAIMS if key.startswith("data.") and key not in ON_ALL]
 
 
 def given(key: str) -> Given:
@@ -43,6 +50,18 @@ def test_every_real_example_has_an_open_claim() -> None:
         assert CLAIMS[key].sentences == ("S2",)
         assert CLAIMS[key].assumptions == CLAIMS["limit.diagonal-l1"].assumptions
         assert registry.CHECKS[key].measure == registry.CHECKS["limit.diagonal-l1"].measure
+
+
+@pytest.mark.parametrize(("key", "of"), ON_ALL.items())
+def test_claims_about_all_data_sets_repeat_those_about_drawn_ones(key: str, of: str) -> None:
+    assert CLAIMS[key].expect == "open"
+    assert (CLAIMS[key].kind, CLAIMS[key].assumptions) == (CLAIMS[of].kind, CLAIMS[of].assumptions)
+    assert registry.CHECKS[key].measure == registry.CHECKS[of].measure
+    made = [given(key).decode(spec) for spec in given(key).specs(0)]
+    assert len({case.problem.id for case in made}) == len(KEYS)
+    shapes = {case.start.weights.ndim for case in made}
+    assert shapes == ({2} if key.endswith("frobenius") else {1})
+    assert {case.start.model for case in made} == {"combined" if "combined" in key else "diagonal"}
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -79,7 +79,7 @@ def test_limit_claims_rest_on_the_orbit_and_on_algebra() -> None:
         if claim.kind == "limit":
             below = foundations(claim.key)
             # Directly, or through the claim on which it rests.
-            assert "flow.orbit" in below
+            assert {"flow.orbit", "flow.orbit-factored"} & set(below)
             assert "flow.gradient" in below
             on_kkt = any(key.startswith("symbolic.kkt") for key in below)
             # One limit is of the loss; all others are of directions, by a margin problem.
