@@ -13,7 +13,7 @@ from checks.flow.ledger import Ledger, LiveRows
 from checks.flow.orbit import Status
 from checks.flow.probes import View
 from checks.flow.settings import Settings
-from checks.flow.weights import Weights, attention_weights
+from checks.flow.weights import Pairs, Weights, attention_weights
 
 _FIRST_STEP = 1e-2
 SMALLEST_STEP = 1e-13
@@ -22,32 +22,40 @@ SMALLEST_STEP = 1e-13
 
 @dataclass
 class _Early(LiveRows):
+    """y, margins (b, n, L) there, and the step that led there, still to be booked where
+    ``pending``: its state before, its length and its error."""
+
     geometry: Geometry
-    scores: Tensor
+    pairs: Pairs
     y: Tensor
+    margins: Tensor
     h: Tensor
-    log_clock: Tensor
     tries: Tensor
     tolerance: Tensor
+    pending: Tensor
+    before: Tensor
+    length: Tensor
+    error: Tensor
+    log_clock: Tensor
+    """ln Lambda at ``before``."""
 
 
-def _weights(geometry: Geometry, scores: Tensor, y: Tensor) -> Weights:
-    return attention_weights(geometry.margins(y).view(scores.shape), scores)
+def _margins(geometry: Geometry, scores: Tensor, y: Tensor) -> Tensor:
+    return geometry.margins(y).view(scores.shape)
 
 
-def run(ledger: Ledger, scores: Tensor, settings: Settings) -> None:
-    """Integrate every row until it is settled, flat, stalled or out of steps."""
-    y = ledger.y
+def run(ledger: Ledger, scores: Tensor, rows: Tensor, settings: Settings) -> None:
+    """Integrate the given rows until each is settled, flat, stalled or out of steps."""
+    geometry, y, scores = ledger.geometry.select(rows), ledger.y[rows], scores[rows]
+    zero = torch.zeros_like(ledger.tau[rows])
     state = _Early(
-        live=torch.arange(len(y), device=y.device),
-        geometry=ledger.geometry,
-        scores=scores,
-        y=y,
-        h=torch.full_like(ledger.tau, _FIRST_STEP),
-        log_clock=_weights(ledger.geometry, scores, y).log_clock,
-        tries=torch.zeros_like(ledger.early_steps),
-        tolerance=settings.early_tolerance * ledger.tightness,
-    )
+        live=rows, geometry=geometry, pairs=Pairs.of(scores), y=y,
+        margins=_margins(geometry, scores, y), h=torch.full_like(zero, _FIRST_STEP),
+        tries=torch.zeros_like(ledger.early_steps[rows]),
+        tolerance=settings.early_tolerance * ledger.tightness[rows],
+        pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
+        log_clock=zero,
+    )  # fmt: skip
     while True:
         staying = _leave(ledger, state, settings)
         if len(staying) == 0:
@@ -59,53 +67,71 @@ def run(ledger: Ledger, scores: Tensor, settings: Settings) -> None:
 
 def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
     """Write down the rows that are done; indices of those that go on."""
-    margins = state.geometry.margins(state.y).view(state.scores.shape)
-    ok, selection, flat = phases.settled(margins, state.scores, settings.handover)
+    scores = state.pairs.scores
+    ok, selection, flat = phases.settled(state.margins, scores, settings.handover)
+    # A row that a token came back in has to be followed past that moment, settled or not.
+    passed = ledger.tau[state.live] + torch.where(state.pending, state.length, 0.0)
+    ok = ok & (passed >= ledger.not_before[state.live])
     stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
-    done = (
-        ok | flat | stalled | (state.tries >= settings.early_steps / ledger.tightness[state.live])
-    )
-    rows = state.live[done]
-    ledger.y[rows] = state.y[done]
-    ledger.selected[rows] = selection.selected[done]
-    ledger.settled[rows] = (ok & ~stalled)[done]
-    for row in state.live[flat].tolist():
-        ledger.status[row] = Status.FLAT
-    for row in state.live[stalled].tolist():
-        ledger.status[row] = Status.STALLED
+    budget = settings.early_steps / ledger.tightness[state.live]
+    done = ok | flat | stalled | (state.tries >= budget)
+    if done.any():
+        at = torch.nonzero(done).squeeze(-1)
+        _book(ledger, state, at, attention_weights(state.margins[at], state.pairs.select(at)))
+        rows = state.live[at]
+        ledger.y[rows] = state.y[at]
+        ledger.selected[rows] = selection.selected[at]
+        ledger.settled[rows] = (ok & ~stalled)[at]
+        for flag, status in ((flat, Status.FLAT), (stalled, Status.STALLED)):
+            for row in state.live[flag].tolist():
+                ledger.status[row] = status
     return torch.nonzero(~done).squeeze(-1)
 
 
 def _step(ledger: Ledger, state: _Early) -> None:
     """One Rosenbrock step of every live row; accepted where its local error is in bounds."""
-    new, error = rodas.step(state.geometry, state.scores, state.y, state.h)
-    weights = _weights(state.geometry, state.scores, new)
+    new, error, weights = rodas.step(state.geometry, state.pairs, state.y, state.h, state.margins)
+    _book(ledger, state, torch.arange(len(state.live), device=new.device), weights)
     ratio = error / state.tolerance
     ratio = torch.where(torch.isfinite(ratio) & torch.isfinite(new).all(-1), ratio, 1e9)
     accepted = ratio <= 1
-    which = torch.nonzero(accepted).squeeze(-1)
-    rows, h = state.live[which], state.h[which]
-    ledger.accept(rows, h, error[which], state.tolerance[which])
-    ledger.early_steps[rows] += 1
-    ledger.rejected[state.live[~accepted]] += 1
-    passed = _log_integral(-state.log_clock[which], -weights.log_clock[which], h)
-    ledger.log_time[rows] = torch.logaddexp(ledger.log_time[rows], passed)
-    before = state.y
-    state.y = torch.where(accepted.unsqueeze(-1), new, state.y)
-    state.log_clock = torch.where(accepted, weights.log_clock, state.log_clock)
+    ledger.rejected[state.live] += (~accepted).long()
     state.tries = state.tries + 1
+    state.pending, state.before, state.length, state.error = accepted, state.y, state.h, error
+    state.log_clock = weights.log_clock
+    state.y = torch.where(accepted.unsqueeze(-1), new, state.y)
+    state.margins = _margins(state.geometry, state.pairs.scores, state.y)
     state.h = state.h * (0.9 * ratio.clamp_min(1e-9) ** (-1 / rodas.ORDER)).clamp(0.2, 5.0)
-    if len(which) and ledger.probes:
-        geometry, y, p = state.geometry.select(which), new[which], weights.p.flatten(1)[which]
-        unknown = torch.full_like(h, torch.nan)
-        ledger.tell(
-            View(
-                late=False, index=rows, geometry=geometry, state=y, before=before[which],
-                orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
-                log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows],
-                primal=unknown, dual=unknown,
-            )
-        )  # fmt: skip
+
+
+def _book(ledger: Ledger, state: _Early, at: Tensor, weights: Weights) -> None:
+    """Book the pending steps of the rows ``at``; weights: those at their states, row by row.
+
+    A step is booked only when the weights at its end are known, which the next step needs
+    anyway: one evaluation less for each.
+    """
+    pending = state.pending[at]
+    if not pending.any():
+        return
+    which = at[pending]
+    rows, h, error = state.live[which], state.length[which], state.error[which]
+    ledger.accept(rows, h, error, state.tolerance[which])
+    ledger.early_steps[rows] += 1
+    log_clock = weights.log_clock[pending]
+    passed = _log_integral(-state.log_clock[which], -log_clock, h)
+    ledger.log_time[rows] = torch.logaddexp(ledger.log_time[rows], passed)
+    if not ledger.probes:
+        return
+    geometry, y, p = state.geometry.select(which), state.y[which], weights.p.flatten(1)[pending]
+    unknown = torch.full_like(h, torch.nan)
+    ledger.tell(
+        View(
+            late=False, index=rows, geometry=geometry, state=y, before=state.before[which],
+            orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
+            log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows],
+            primal=unknown, dual=unknown,
+        )
+    )  # fmt: skip
 
 
 def _log_integral(left: Tensor, right: Tensor, h: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from checks.flow.geometries import Geometry, Rows
+from checks.flow.weights import Slope
 
 _SQRT2 = math.sqrt(2.0)
 _TINY = 1e-300
@@ -47,6 +48,9 @@ class FactoredGeometry(Geometry):
 
     def rebase(self, rows: Rows, y: Tensor) -> tuple[FactoredGeometry, Tensor]:
         return replace(self, rows=rows), y
+
+    def narrow(self, slots: Tensor, y: Tensor) -> tuple[FactoredGeometry, Tensor]:
+        return replace(self, rows=self.rows.take(slots)), y
 
     def initial(self) -> Tensor:
         zero = torch.zeros_like(self.key[:, 0, :1])
@@ -113,7 +117,7 @@ class FactoredGeometry(Geometry):
         still = torch.zeros_like(rho).unsqueeze(-1)
         return torch.cat(((g @ query).flatten(1), (g.mT @ key).flatten(1), still), dim=-1)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         key, query, rho = self._split(y)
         left, right = self._arms(key, query)
         # d velocity/dp_r, and e^-rho dm_r/dZ: the same vector [delta_r (Q^T z_r)^T; z_r (..)^T].

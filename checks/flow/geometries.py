@@ -17,6 +17,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from checks.flow.weights import Slope
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -36,6 +38,15 @@ class Rows:
 
     def select(self, index: Tensor) -> Rows:
         return Rows(self.delta[index], self.query[index])
+
+    def take(self, slots: Tensor) -> Rows:
+        """Of every flow the constraint rows slots (B, K)."""
+        return Rows(take(self.delta, slots), take(self.query, slots))
+
+
+def take(rows: Tensor, slots: Tensor) -> Tensor:
+    """(B, K, d) of (B, N, d): row by row those that slots (B, K) names."""
+    return torch.gather(rows, 1, slots.unsqueeze(-1).expand(-1, -1, rows.shape[-1]))
 
 
 def combine(rows: Tensor, p: Tensor) -> Tensor:
@@ -61,6 +72,15 @@ class Geometry(ABC):
     @abstractmethod
     def rebase(self, rows: Rows, y: Tensor) -> tuple[Self, Tensor]:
         """The same flows at the same weights, with margins relative to other tokens."""
+
+    @abstractmethod
+    def narrow(self, slots: Tensor, y: Tensor) -> tuple[Self, Tensor]:
+        """The same flows with the constraint rows slots (B, K) alone, which must be all that
+        may still push: y has to be that of ``rebase``."""
+
+    def widen(self, y: Tensor, slots: Tensor, count: int) -> Tensor:
+        """A state of the geometry that ``narrow`` gave, in the chart of all ``count`` rows."""
+        return y
 
     @abstractmethod
     def initial(self) -> Tensor:
@@ -92,8 +112,8 @@ class Geometry(ABC):
         """(B, D) dy/d tau."""
 
     @abstractmethod
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
-        """(B, D, D) of the velocity, with slope (B, N, N) = dp/dm."""
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+        """(B, D, D) of the velocity, with slope = dp/dm (B, N, N)."""
 
     @abstractmethod
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
@@ -165,6 +185,9 @@ class DiagonalGeometry(Geometry):
     def rebase(self, rows: Rows, y: Tensor) -> tuple[DiagonalGeometry, Tensor]:
         return replace(self, rows=rows.delta * rows.query), y
 
+    def narrow(self, slots: Tensor, y: Tensor) -> tuple[DiagonalGeometry, Tensor]:
+        return replace(self, rows=take(self.rows, slots)), y
+
     def initial(self) -> Tensor:
         return torch.zeros_like(self.log_plus)
 
@@ -195,7 +218,7 @@ class DiagonalGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return 2 * combine(self.rows, p)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         plus, minus = self._halves(y, torch.zeros_like(y[:, 0]))
         return 2 * self.rows.mT @ (slope @ (self.rows * (plus + minus).unsqueeze(-2)))
 
@@ -255,6 +278,12 @@ class CombinedGeometry(Geometry):
         base = self.base + self._adjoint(y)
         return CombinedGeometry(rows, base), torch.zeros_like(y)
 
+    def narrow(self, slots: Tensor, y: Tensor) -> tuple[CombinedGeometry, Tensor]:
+        return replace(self, rows=self.rows.take(slots)), torch.gather(y, 1, slots)
+
+    def widen(self, y: Tensor, slots: Tensor, count: int) -> Tensor:
+        return y.new_zeros(len(y), count).scatter(1, slots, y)
+
     def initial(self) -> Tensor:
         return torch.zeros_like(self.rows.delta[:, :, 0])
 
@@ -294,7 +323,7 @@ class CombinedGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return p
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         return slope @ self._gram()
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ NEWTON_LIMIT = 14
 """More go to active sets that keep changing, in steps that error control rejects anyway."""
 _DEEPEST = -7.0
 """Largest fall of ln p in one update."""
+LEFT = 0.1
 EPS_FLOOR = 1e-18
 """Entropy weight below which rounding of m^ (1e-16 relative) hides it: 700 eps = 7e-16."""
 
@@ -64,36 +65,35 @@ def implicit_step(
     kappa (B, N) and mask (B, N) (True: a constraint) belong to the selected tokens; p is 0
     off the mask and on it a point of the simplex.
     """
-    p = torch.where(mask, p.clamp_min(_TINY), 0.0)
+    inside = mask.to(p.dtype)
+    p = p.clamp_min(_TINY) * inside
     p = p / p.sum(-1, keepdim=True)
     final = p.clone()
     converged = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
     rho = geometry.log_size(geometry.advance(y, p, step))
     target = torch.exp(-rho).clamp_min(EPS_FLOOR)
-    system = _System(geometry, y, step, rho, kappa, mask)
+    system = _System(geometry, y, step, rho, kappa, inside)
     eps = target.clamp_min(_FIRST_EPS)
     live = torch.arange(len(y), device=y.device)
     for _ in range(NEWTON_LIMIT):
         update = system.newton(p, eps)
         small = p <= SMALL
-        ratio = torch.where(small, 0.0, update.ratio)
-        change = ratio.abs().amax(-1)
+        large = 1 - small.to(p.dtype)
+        change = (update.ratio * large).abs().amax(-1)
         # In a short step, and between nearly dependent constraints, margins hardly answer to
         # p: it is determined up to their rounding.
-        felt = torch.where(small, 0.0, update.residual.abs()).amax(-1)
-        solved = felt < UNFELT * update.size
+        solved = (update.residual * large).abs().amax(-1) < UNFELT * update.size
         settled = (change < _LAST_CHANGE) | solved
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         returning = small & (update.fixed > SMALL)
-        # Where all is solved already, a further increment is noise, and not a small one.
-        factor = torch.where(solved.unsqueeze(-1), 0.0, _log_factor(ratio, update.entropic))
-        grown = p * torch.exp(factor)
-        p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), grown)
-        p = torch.where(system.mask, p, 0.0)
-        p = p / p.sum(-1, keepdim=True)
         done = (eps <= target) & settled & ~returning.any(-1)
+        # Where all is solved already, a further increment is noise, and not a small one.
+        factor = _log_factor(update.ratio, update.entropic) * (1 - solved.to(p.dtype)[:, None])
+        p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), p * torch.exp(factor))
+        p = p * system.inside
+        p = p / p.sum(-1, keepdim=True)
         fall = torch.where(change < _CALM, _LEAP, 0.1)
         eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, target), eps)
         leaving = done | ~torch.isfinite(change)
@@ -110,40 +110,42 @@ def implicit_step(
 
 @dataclass(frozen=True)
 class _System:
-    """The equations of one implicit step, for a batch of rows."""
+    """The equations of one implicit step, for a batch of rows; inside: the mask as 0 and 1."""
 
     geometry: Geometry
     y: Tensor
     step: Tensor
     rho: Tensor
     kappa: Tensor
-    mask: Tensor
+    inside: Tensor
 
     def select(self, index: Tensor) -> _System:
         return _System(
             self.geometry.select(index),
-            *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.mask)),
+            *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.inside)),
         )
 
     def newton(self, p: Tensor, eps: Tensor) -> _Update:
-        """What Newton's method makes of p at entropy weight eps; nonsense where p is 0."""
+        """What Newton's method makes of p at entropy weight eps; nothing where p is 0."""
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
         e = eps.unsqueeze(-1)
-        log_p = torch.log(p)
-        force = torch.where(self.mask, scaled + e * (log_p - self.kappa), 0.0)
-        residual = torch.where(self.mask, force - (p * force).sum(-1, keepdim=True), 0.0)
+        positive = p + (1 - self.inside)  # 1 off the mask, where nothing may be divided by 0
+        log_p = torch.log(positive)
+        force = torch.addcmul(scaled, e, log_p - self.kappa)
+        residual = (force - (p * force).sum(-1, keepdim=True)) * self.inside
         # Row r of diag(p) H + eps I, divided by p + eps, keeps the elimination balanced.
-        weight = p / (p + e)
-        diagonal = torch.where(self.mask, e / (p + e), 1.0)
-        matrix = weight.unsqueeze(-1) * hessian + torch.diag_embed(diagonal)
+        total = p + e
+        weight = p / total
+        matrix = weight.unsqueeze(-1) * hessian
+        matrix.diagonal(dim1=-2, dim2=-1).add_(e / total)
         right = torch.stack((-weight * residual, weight), dim=-1)
-        solution, _ = torch.linalg.solve_ex(matrix, right, check_errors=False)
-        first, second = solution.unbind(-1)
+        lu, pivots, _ = torch.linalg.lu_factor_ex(matrix, check_errors=False)
+        first, second = torch.linalg.lu_solve(lu, pivots, right).unbind(-1)
         shift = (1 - p.sum(-1) - first.sum(-1)) / second.sum(-1)
         stiffness = p * hessian.diagonal(dim1=-2, dim2=-1).abs()
         return _Update(
-            ratio=(first + second * shift.unsqueeze(-1)) / p,
-            fixed=torch.exp(log_p - residual / e),
+            ratio=torch.addcmul(first, second, shift.unsqueeze(-1)) / positive,
+            fixed=torch.exp(log_p - residual / e) * self.inside,
             entropic=e / (e + stiffness),
             residual=residual,
             size=scaled.abs().amax(-1),
@@ -204,17 +206,13 @@ def double_step(
     measured against the trapezoid rule, which remembers p at the start of the step: the same
     size as the other where p is smooth (h^2 p'/4 each), h |jump of p|/4 where it jumps.
     """
-    # The full and the first half step start alike: one batch, half as many small kernels.
-    rows = torch.arange(len(y), device=y.device)
-    twice = torch.cat((rows, rows))
-    both = implicit_step(
-        geometry.select(twice), y[twice], p[twice], torch.cat((step, step / 2)),
-        kappa[twice], mask[twice],
-    )  # fmt: skip
-    full, first = both.select(rows), both.select(rows + len(y))
+    first = implicit_step(geometry, y, p, step / 2, kappa, mask)
     second = implicit_step(geometry, first.state, first.p, step / 2, kappa, mask)
     mean_p = (first.p + second.p) / 2
-    remembered = geometry.advance(y, (p + second.p) / 2, step)
+    # While the active set is constant this is its solution already, up to the entropy.
+    full = implicit_step(geometry, y, mean_p, step, kappa, mask)
+    lost = torch.where(first.p < LEFT * p, p - first.p, 0.0)
+    kept = geometry.advance(y, first.p + lost, step / 2)
     return DoubleStep(
         state=geometry.extrapolate(full.state, second.state),
         fine=second.state,
@@ -222,7 +220,7 @@ def double_step(
         mean_p=mean_p,
         error=torch.maximum(
             geometry.distance(full.state, second.state),
-            geometry.distance(remembered, geometry.advance(y, mean_p, step)),
+            geometry.distance(kept, first.state),
         ),
         converged=full.converged & first.converged & second.converged,
     )

@@ -1,4 +1,5 @@
-"""The one loop: early steps until every sample has settled, late steps until it is certain.
+"""The one loop: early steps until every sample has settled, late steps until it is certain,
+and back again where a token of higher score returns.
 
 Every row has its own step and its own time; rows that are done leave the batch.
 """
@@ -83,8 +84,10 @@ def integrate(
         problems, starts, factors = [*problems] * 2, [*starts] * 2, factors * 2
     batch = Batch.of(problems, starts, device)
     ledger = Ledger(batch.geometry, batch.scores, probes, count, factors)
-    early.run(ledger, batch.scores, settings)
-    late.run(ledger, batch.tokens, batch.queries, batch.scores, settings)
+    rows = torch.arange(len(ledger.tau), device=device)
+    while len(rows):
+        early.run(ledger, batch.scores, rows, settings)
+        rows = late.run(ledger, batch.tokens, batch.queries, batch.scores, rows, settings)
     return _orbit(ledger, batch)
 
 

@@ -21,22 +21,36 @@ _SMALLEST_STEP = 1e-13
 _LONGEST_LEAP = 30.0
 """Largest growth of the log size asked of one implicit step: its Newton iterates pass
 through e^(2 x this) and stay far from overflow."""
+_MOMENT = 0.2
+"""Growth of the log size within which the return of a token is left to the early phase."""
+_LARGEST_RETURN = 12.0
+"""Log norm up to which the early phase takes a row back.  Attention swings from one token to
+another while two margins cross: at e^15 runs were seen to creep there, in steps of 1e-5."""
+_RETURNS = 4
+"""A row that goes to and fro more often is given up as undecided; none was seen to."""
 
 
 @dataclass
 class _Late(LiveRows):
+    """geometry and y know the constraint rows alone: K of all N = n L, those in ``slots``."""
+
     geometry: Geometry
     y: Tensor
     p: Tensor
     kappa: Tensor
     mask: Tensor
+    slots: Tensor
+    whole: Geometry
+    """The same flows with all rows: what probes see, and the margins of ``higher``, ``tied``."""
     higher: Tensor
     tied: Tensor
+    watched: Tensor
+    """(b,) is there any token of higher or equal score?"""
     h: Tensor
     passed: Tensor
     """(b,) rescaled time since the hand-over."""
     integral: Tensor
-    """(b, N) of p over it: integral/passed is in the simplex, whatever the step errors."""
+    """(b, K) of p over it: integral/passed is in the simplex, whatever the step errors."""
     mark: Tensor
     mark_at: Tensor
     """Value and time of the integral when half of today's time had passed, roughly."""
@@ -45,59 +59,90 @@ class _Late(LiveRows):
     tries: Tensor
     tolerance: Tensor
 
+    def spread(self, values: Tensor, which: Tensor) -> Tensor:
+        """(., K) values of the rows ``which`` at their places among all N, 0 elsewhere."""
+        wide = values.new_zeros(len(which), self.higher.shape[1])
+        return wide.scatter(1, self.slots[which], values)
 
-def run(ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, s: Settings) -> None:
-    """Go on from every settled row; rows relative to the tokens it selected."""
-    rows = torch.nonzero(ledger.settled).squeeze(-1)
+    def state(self, y: Tensor, which: Tensor) -> Tensor:
+        """States of the rows ``which`` in the chart of ``whole``."""
+        return self.geometry.widen(y, self.slots[which], self.higher.shape[1])
+
+
+def run(
+    ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, rows: Tensor, s: Settings
+) -> Tensor:
+    """Go on from those of the given rows that are settled, relative to the tokens selected.
+
+    Returns the rows in which a token of higher score came back: at the state before it did,
+    for the early phase to follow what happens.
+    """
     rebased, ledger.y = ledger.geometry.rebase(Rows.of(tokens, queries, ledger.selected), ledger.y)
     ledger.geometry = rebased
-    ledger.direction, _ = rebased.weights(ledger.y)
-    ledger.log_norm = rebased.log_norm(ledger.y)
-    if len(rows) == 0:
-        return
-    state = _begin(ledger, scores, s).keep(rows)
-    while True:
-        going = _step(ledger, state, s)
-        if len(going) == 0:
-            return
-        if len(going) < len(state.live):
-            state = state.keep(going)
+    ledger.direction[rows] = rebased.weights(ledger.y)[0][rows]
+    ledger.log_norm[rows] = rebased.log_norm(ledger.y)[rows]
+    rows = rows[ledger.settled[rows]]
+    back = [rows[:0]]
+    if len(rows):
+        state = _begin(ledger, scores, rows, s)
+        going = rows
+        while len(going):
+            going, returned = _step(ledger, state, s)
+            back.append(returned)
+            if 0 < len(going) < len(state.live):
+                state = state.keep(going)
+    return torch.cat(back)
 
 
-def _begin(ledger: Ledger, scores: Tensor, s: Settings) -> _Late:
-    selection = phases.Selection.of(ledger.selected, scores)
-    own = torch.gather(scores, 2, ledger.selected.unsqueeze(-1))
+def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings) -> _Late:
+    scores, whole, y = scores[rows], ledger.geometry.select(rows), ledger.y[rows]
+    selection = phases.Selection.of(ledger.selected[rows], scores)
+    own = torch.gather(scores, 2, selection.selected.unsqueeze(-1))
     gain = torch.where(selection.lower, own - scores, 1.0)
     kappa = torch.log(gain) - own - math.log(scores.shape[1])
-    kappa = torch.where(selection.lower, kappa, 0.0).flatten(1)
-    mask = selection.lower.flatten(1)
-    # The late form of p at the hand-over; rows that did not settle are dropped unused.
-    logits = torch.where(mask, kappa - ledger.geometry.margins(ledger.y), -torch.inf)
-    zero, zeros = torch.zeros_like(ledger.tau), torch.zeros_like(kappa)
+    lower = selection.lower.flatten(1)
+    # The constraints first; a row with fewer than another is filled up, and masked there.
+    most = int(lower.sum(-1).max())
+    slots = torch.argsort(lower.long(), dim=-1, descending=True, stable=True)[:, :most]
+    mask = torch.gather(lower, 1, slots)
+    kappa = torch.where(mask, torch.gather(kappa.flatten(1), 1, slots), 0.0)
+    geometry, y = whole.narrow(slots, y)
+    ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
+    # The late form of p at the hand-over.
+    logits = torch.where(mask, kappa - geometry.margins(y), -torch.inf)
+    zero, zeros = torch.zeros_like(ledger.tau[rows]), torch.zeros_like(kappa)
+    higher, tied = selection.higher.flatten(1), selection.tied.flatten(1)
     return _Late(
-        live=torch.arange(len(zero), device=zero.device),
-        geometry=ledger.geometry, y=ledger.y, p=torch.softmax(logits, -1), kappa=kappa,
-        mask=mask, higher=selection.higher.flatten(1), tied=selection.tied.flatten(1),
+        live=rows, geometry=geometry, y=y, p=torch.softmax(logits, -1), kappa=kappa, mask=mask,
+        slots=slots, whole=whole, higher=higher, tied=tied, watched=(higher | tied).any(-1),
         h=torch.full_like(zero, _FIRST_STEP), passed=zero, integral=zeros, mark=zeros,
-        mark_at=zero, next_mark=zeros, next_at=zero, tries=torch.zeros_like(ledger.late_steps),
-        tolerance=s.late_tolerance * ledger.tightness,
+        mark_at=zero, next_mark=zeros, next_at=zero,
+        tries=torch.zeros_like(ledger.late_steps[rows]),
+        tolerance=s.late_tolerance * ledger.tightness[rows],
     )  # fmt: skip
 
 
-def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
-    """One double step of every live row; indices of the rows that go on."""
+def _step(ledger: Ledger, state: _Late, s: Settings) -> tuple[Tensor, Tensor]:
+    """One double step of every live row; indices of the rows that go on, and the row numbers
+    of those that the early phase has to take back."""
     result = implicit.double_step(
         state.geometry, state.y, state.p, state.h, state.kappa, state.mask
     )
     ratio = result.error / state.tolerance
     usable = result.converged & torch.isfinite(ratio)
     accepted = usable & (ratio <= 1)
+    resurgent = _resurgent(state, result, torch.nonzero(accepted & state.watched).squeeze(-1), s)
+    accepted = accepted & ~resurgent
+    # Within a long step the moment is unknown: come nearer first.
+    growth = state.geometry.log_size(result.fine) - state.geometry.log_size(state.y)
+    sudden = resurgent & (growth <= _MOMENT)
     which = torch.nonzero(accepted).squeeze(-1)
     done = _book(ledger, state, result, which, s) if len(which) else torch.zeros_like(accepted)
-    ledger.rejected[state.live[~accepted]] += 1
+    ledger.rejected[state.live] += (~accepted & ~sudden).long()
+    returned = _hand_back(ledger, state, torch.nonzero(sudden).squeeze(-1))
     state.tries = state.tries + 1
     factor = (0.9 * ratio.clamp_min(1e-6) ** -0.5).clamp(0.2, 4.0)
-    state.h = state.h * torch.where(usable, factor, 0.25)
+    state.h = state.h * torch.where(usable & ~resurgent, factor, 0.25)
     # d ln S/d tau = 2 p^T m/S <= 2 N°(G(p)), and N°(G(p)) has closed on the best margin.
     rate = 2 * state.geometry.dual_norm(state.p)
     if state.geometry.grows_exponentially:
@@ -105,9 +150,44 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> Tensor:
     stalled = state.h < _SMALLEST_STEP
     out = state.tries >= s.late_steps
     for flag, status in ((stalled, Status.STALLED), (out, Status.LATE_STEPS)):
-        for row in state.live[flag & ~done].tolist():
+        for row in state.live[flag & ~done & ~sudden].tolist():
             ledger.status[row] = status
-    return torch.nonzero(~(done | stalled | out)).squeeze(-1)
+    return torch.nonzero(~(done | sudden | stalled | out)).squeeze(-1), returned
+
+
+def _resurgent(state: _Late, result: DoubleStep, at: Tensor, s: Settings) -> Tensor:
+    """(b,) does a token of higher or equal score come back within the step?  at: where to look.
+
+    Higher ones have to lag behind the smallest margin, tied ones behind the selected token,
+    by the margin that the hand-over asked for.
+    """
+    found = torch.zeros_like(state.watched)
+    if len(at) == 0:
+        return found
+    whole, y = state.whole.select(at), state.state(result.fine[at], at)
+    scale = whole.log_size(y)
+    scaled = whole.scaled_margins(y, scale)
+    needed = s.handover * torch.exp(-scale)
+    lower = torch.zeros_like(state.higher[at]).scatter(1, state.slots[at], state.mask[at])
+    smallest = torch.where(lower, scaled, torch.inf).amin(-1)
+    higher = torch.where(state.higher[at], scaled, torch.inf).amin(-1)
+    tied = torch.where(state.tied[at], scaled, torch.inf).amin(-1)
+    found[at] = (higher < smallest + needed) | (tied < needed)
+    return found
+
+
+def _hand_back(ledger: Ledger, state: _Late, at: Tensor) -> Tensor:
+    """Rows that the early phase takes back at the start of the step; the others are given up."""
+    rows = state.live[at]
+    ledger.y[rows] = state.state(state.y[at], at)
+    ledger.not_before[rows] = ledger.tau[rows] + state.h[at]
+    ledger.returns[rows] += 1
+    small = state.whole.select(at).log_norm(ledger.y[rows]) <= _LARGEST_RETURN
+    again = small & (ledger.returns[rows] <= _RETURNS)
+    ledger.settled[rows[again]] = False
+    for row, goes in zip(rows.tolist(), again.tolist(), strict=True):
+        ledger.status[row] = Status.UNSETTLED if goes else Status.RESURGENT
+    return rows[again]
 
 
 def _book(ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Settings) -> Tensor:
@@ -125,36 +205,28 @@ def _book(ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Se
     norm = geometry.norm_of(weights)
     mask = state.mask[which]
     scaled = geometry.scaled_margins(y, scale)
-    smallest = torch.where(mask, scaled, torch.inf).amin(-1)
-    primal = smallest / norm
+    primal = torch.where(mask, scaled, torch.inf).amin(-1) / norm
     _improve_dual(ledger, state, geometry, p, which)
-    ledger.y[rows] = y
-    ledger.p[rows] = p
+    ledger.p[rows] = state.spread(p, which)
     ledger.primal[rows] = primal
     ledger.direction[rows] = weights
     log_norm = torch.log(norm) + scale
     ledger.log_norm[rows] = log_norm
     ledger.log_time[rows] = _log_time(geometry, y, p, scaled, scale, state.kappa[which], mask)
-    needed = s.handover * torch.exp(-scale)
-    higher = torch.where(state.higher[which], scaled, torch.inf).amin(-1)
-    tied = torch.where(state.tied[which], scaled, torch.inf).amin(-1)
-    resurgent = (higher < smallest + needed) | (tied < needed)
     closed = 1 - primal / ledger.dual[rows] <= s.gap
     far = log_norm >= s.horizon
     done = torch.zeros_like(state.h, dtype=torch.bool)
-    done[which] = resurgent | closed | far
-    for flag, status in (
-        (far, Status.HORIZON),
-        (closed, Status.CLOSED),
-        (resurgent, Status.RESURGENT),
-    ):
+    done[which] = closed | far
+    for flag, status in ((far, Status.HORIZON), (closed, Status.CLOSED)):
         for row in rows[flag].tolist():
             ledger.status[row] = status
     if ledger.probes:
         ledger.tell(
             View(
-                late=True, index=rows, geometry=geometry, state=y, before=before,
-                orbit_state=result.state[which], p=p, mean_p=result.mean_p[which], step=h,
+                late=True, index=rows, geometry=state.whole.select(which),
+                state=state.state(y, which), before=state.state(before, which),
+                orbit_state=state.state(result.state[which], which),
+                p=ledger.p[rows], mean_p=state.spread(result.mean_p[which], which), step=h,
                 tau=ledger.tau[rows], log_norm=log_norm, log_time=ledger.log_time[rows],
                 primal=primal, dual=ledger.dual[rows],
             )
@@ -174,9 +246,7 @@ def _improve_dual(
         bound = geometry.dual_norm(candidate)
         better = bound < ledger.dual[rows]
         ledger.dual[rows] = torch.where(better, bound, ledger.dual[rows])
-        ledger.dual_weights[rows] = torch.where(
-            better.unsqueeze(-1), candidate, ledger.dual_weights[rows]
-        )
+        ledger.dual_weights[rows[better]] = state.spread(candidate, which)[better]
     turn = state.passed >= 2 * state.next_at
     column = turn.unsqueeze(-1)
     state.mark = torch.where(column, state.next_mark, state.mark)

@@ -27,7 +27,7 @@ class LiveRows:
         values: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            values[field.name] = value.select(rows) if hasattr(value, "norm_of") else value[rows]
+            values[field.name] = value[rows] if isinstance(value, Tensor) else value.select(rows)
         return type(self)(**values)
 
 
@@ -57,6 +57,10 @@ class Ledger:
         self.status = [Status.UNSETTLED] * rows
         self.selected = torch.zeros((rows, n), dtype=torch.long, device=device)
         self.settled = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.not_before = zeros.clone()
+        """Rescaled time before which a row may not leave the early phase."""
+        self.returns = torch.zeros(rows, dtype=torch.long, device=device)
+        """How often a row went back from the late to the early phase."""
         self.primal = torch.full_like(zeros, torch.nan)
         self.dual = torch.full_like(zeros, torch.inf)
         self.dual_weights = scores.new_zeros((rows, n * length))

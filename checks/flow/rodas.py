@@ -13,7 +13,7 @@ from torch import Tensor
 
 from checks.flow import weights as attention
 from checks.flow.geometries import Geometry
-from checks.flow.weights import Pairs
+from checks.flow.weights import Pairs, Weights
 
 ORDER = 4
 _GAMMA = 0.25
@@ -35,43 +35,43 @@ _C = (
 )  # fmt: skip
 
 
-def field(geometry: Geometry, scores: Tensor | Pairs, y: Tensor) -> Tensor:
+def field(geometry: Geometry, pairs: Pairs, y: Tensor) -> Tensor:
     """dy/d tau at state y: the vector field of gradient flow in rescaled time."""
-    pairs = scores if isinstance(scores, Pairs) else Pairs.of(scores)
     margins = geometry.margins(y).view(pairs.scores.shape)
     return geometry.velocity(y, attention.attention_weights(margins, pairs).p.flatten(1))
 
 
-def step(geometry: Geometry, scores: Tensor, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of length h (B,): the new state, and the distance to the embedded solution."""
-    pairs = Pairs.of(scores)
-    margins = geometry.margins(y).view(scores.shape)
+def step(
+    geometry: Geometry, pairs: Pairs, y: Tensor, h: Tensor, margins: Tensor
+) -> tuple[Tensor, Tensor, Weights]:
+    """One step of length h (B,) from y, where the margins are (B, n, L).
+
+    The new state, its distance to the embedded solution, and the weights p at y.
+    """
     weights, slope = attention.weights_jacobian(margins, pairs)
     p = weights.p.flatten(1)
-    jacobian = geometry.velocity_jacobian(y, p, slope)
-    size = y.shape[-1]
-    eye = torch.eye(size, dtype=y.dtype, device=y.device)
+    matrix = -geometry.velocity_jacobian(y, p, slope)
     inverse_h = 1 / h.unsqueeze(-1)
-    lu, pivots, _ = torch.linalg.lu_factor_ex(
-        eye / (_GAMMA * h)[:, None, None] - jacobian, check_errors=False
-    )
+    matrix.diagonal(dim1=-2, dim2=-1).add_(inverse_h / _GAMMA)
+    lu, pivots, _ = torch.linalg.lu_factor_ex(matrix, check_errors=False)
     stages: list[Tensor] = []
     argument = y
     for i in range(6):
         if i in (1, 2, 3, 4):
-            argument = y + _sum(_A[i], stages)
+            argument = _add(y, _A[i], stages)
         elif i == 5:
             argument = argument + stages[4]
         rate = field(geometry, pairs, argument) if i else geometry.velocity(y, p)
         if i:
-            rate = rate + inverse_h * _sum(_C[i], stages)
+            rate = torch.addcmul(rate, inverse_h, _add(None, _C[i], stages))
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
     new = argument + stages[5]
-    return new, geometry.distance(new, argument)
+    return new, geometry.distance(new, argument), weights
 
 
-def _sum(coefficients: tuple[float, ...], stages: list[Tensor]) -> Tensor:
-    total = coefficients[0] * stages[0]
-    for c, stage in zip(coefficients[1:], stages[1:], strict=False):
-        total = total + c * stage
+def _add(total: Tensor | None, coefficients: tuple[float, ...], stages: list[Tensor]) -> Tensor:
+    """total + sum of coefficient times stage."""
+    for c, stage in zip(coefficients, stages, strict=True):
+        total = c * stage if total is None else torch.add(total, stage, alpha=c)
+    assert total is not None
     return total

@@ -31,46 +31,84 @@ class Weights:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scores (B, n, L) and what does not change while margins do: signs of the differences
-    gamma_l' - gamma_l and logs of their sizes, (B, n, L, L') each."""
+    """Scores (B, n, L), and the sizes |gamma_l' - gamma_l| (B, n, L, L') of their differences,
+    which do not change while margins do."""
 
     scores: Tensor
-    sign: Tensor
-    log_size: Tensor
+    sizes: Tensor
 
     @classmethod
     def of(cls, scores: Tensor) -> Pairs:
-        difference = scores.unsqueeze(-2) - scores.unsqueeze(-1)
-        return cls(scores, torch.sign(difference), torch.log(difference.abs()))
+        return cls(scores, (scores.unsqueeze(-2) - scores.unsqueeze(-1)).abs())
+
+    def select(self, index: Tensor) -> Pairs:
+        """The pairs of the given rows."""
+        return Pairs(self.scores[index], self.sizes[index])
+
+
+@dataclass(frozen=True)
+class _Pulls:
+    """s_l sum_l' s_l' (gamma_l' - gamma_l), a sample's pull on each of its tokens, as
+    signed * e^log_unit; total the same of absolute differences; s attention; (B, n, L) each,
+    log_unit (B, n, 1).
+
+    With g_l = gamma_l - gamma_a, a the best attended token, the sum is sum_l' s_l' g_l' - g_l:
+    no score is subtracted twice, and tied tokens have the same g.  Tokens tied with a (``head``)
+    have g = 0: what pulls them comes from the others (``tail``) alone and would underflow in any
+    fixed unit, so the unit is the attention paid to the first of those.  An entry that still
+    underflows is 1e-300 of its sample's largest.
+    """
+
+    s: Tensor
+    signed: Tensor
+    total: Tensor
+    log_unit: Tensor
+
+    @classmethod
+    def of(cls, margins: Tensor, pairs: Pairs) -> _Pulls:
+        # Factors of 0 and 1 in place of torch.where, which takes eight times as long.
+        least, best = margins.min(-1, keepdim=True)
+        x = least - margins
+        g = pairs.scores - torch.gather(pairs.scores, -1, best)
+        head = (g == 0).to(x.dtype)
+        top = (x - 1e300 * head).amax(-1, keepdim=True)
+        e = torch.exp(x)
+        size = e.sum(-1, keepdim=True)
+        tail = torch.exp((x - top).clamp_max(0.0)) * (1 - head)
+        lead, unit = (tail * g).sum(-1, keepdim=True), torch.exp(top)
+        inner = head * e
+        by_inner, by_tail = (pairs.sizes @ torch.stack((inner, tail), dim=-1)).unbind(-1)
+        return cls(
+            s=e / size,
+            signed=inner * lead + tail * (unit * lead - size * g),
+            total=inner * by_tail + tail * (by_inner + unit * by_tail),
+            log_unit=top - 2 * torch.log(size),
+        )
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over the pairs of each token, (B, n, L): sum_l' s_l' (gamma_l' - gamma_l) is
-    signed * e^top, the same of absolute values total * e^top.  base = ln(e^-gbar s_l/n) + top
-    - log_clock."""
+    """The pulls in units of the clock: p = signed * weight, weight (B, n, 1)."""
 
-    log_s: Tensor
-    signed: Tensor
-    total: Tensor
-    top: Tensor
-    base: Tensor
+    pulls: _Pulls
+    weight: Tensor
     log_clock: Tensor
 
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Sums:
-        log_s = torch.log_softmax(-margins, dim=-1)
-        gbar = (torch.exp(log_s) * pairs.scores).sum(-1, keepdim=True)
-        terms = log_s.unsqueeze(-2) + pairs.log_size
-        top = terms.amax(-1).clamp_min(-1e300)  # a sample with all scores equal has only -inf
-        scaled = torch.exp(terms - top.unsqueeze(-1))
-        signed, total = (pairs.sign * scaled).sum(-1), scaled.sum(-1)
-        base = log_s + top - gbar - math.log(margins.shape[-2])
-        log_clock = torch.logsumexp((base + torch.log(total)).flatten(-2), dim=-1) - _LN2
-        return cls(log_s, signed, total, top, base - log_clock[:, None, None], log_clock)
+        pulls = _Pulls.of(margins, pairs)
+        gbar = (pulls.s * pairs.scores).sum(-1, keepdim=True)
+        share = pulls.total.sum(-1, keepdim=True)
+        # A sample whose scores are all equal pulls nothing: it must not set the scale either.
+        log_weight = torch.where(share > 0, pulls.log_unit - gbar, -torch.inf)
+        top = log_weight.amax(-2, keepdim=True).clamp_min(-1e300)
+        weight = torch.exp(log_weight - top)
+        clock = 0.5 * (weight * share).sum(-2, keepdim=True)
+        log_clock = top + torch.log(clock) - math.log(margins.shape[-2])
+        return cls(pulls, weight / clock, log_clock[:, 0, 0])
 
     def weights(self) -> Weights:
-        return Weights(torch.exp(self.base) * self.signed, self.log_clock)
+        return Weights(self.weight * self.pulls.signed, self.log_clock)
 
 
 def attention_weights(margins: Tensor, scores: Tensor | Pairs) -> Weights:
@@ -79,33 +117,52 @@ def attention_weights(margins: Tensor, scores: Tensor | Pairs) -> Weights:
     scores (B, n, L) are the gamma_il, or their ``Pairs`` where they are used many times.  The
     reference token's own entry is included: its constraint row is zero, so it moves nothing.
     """
-    return _Sums.of(margins, scores if isinstance(scores, Pairs) else Pairs.of(scores)).weights()
+    return _Sums.of(margins, _pairs(scores)).weights()
 
 
-def weights_jacobian(margins: Tensor, scores: Tensor | Pairs) -> tuple[Weights, Tensor]:
-    """Weights and d p / d m, (B, N, N) with N = n L, in closed form (derived).
+def _pairs(scores: Tensor | Pairs) -> Pairs:
+    return scores if isinstance(scores, Pairs) else Pairs.of(scores)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """d p / d m of a batch, (B, N, N) with N = n L, in closed form (derived); never dense.
 
     With g_b = d gbar/d m_b = s_b (gbar - gamma_b) and B_i the sample's share of Lambda:
     d lambda_a/d m_b = lambda_a (s_b - g_b - [a=b]) + s_a lambda_b      (same sample)
     d Lambda/d m_b   = B_i (2 s_b - g_b) - 2 b_b,  halved, since Lambda counts pairs once.
+    p, s, sum, clock (B, n, L): the weights, attention, s - g, and d ln Lambda/d m.
     """
-    pairs = scores if isinstance(scores, Pairs) else Pairs.of(scores)
-    sums = _Sums.of(margins, pairs)
+
+    p: Tensor
+    s: Tensor
+    sum: Tensor
+    clock: Tensor
+
+    def __matmul__(self, rows: Tensor) -> Tensor:
+        """(B, N, D) slope @ rows, rows (B, N, D)."""
+        batch, count, width = rows.shape
+        x = rows.view(*self.p.shape, width)
+        p, s = self.p.unsqueeze(-1), self.s.unsqueeze(-1)
+        pushed = p * x
+        inside = (self.sum.unsqueeze(-1) * x).sum(-2, keepdim=True)
+        overall = (self.clock.unsqueeze(-1) * x).sum((-2, -3), keepdim=True)
+        out = p * (inside - overall) - pushed + s * pushed.sum(-2, keepdim=True)
+        return out.view(batch, count, width)
+
+    def dense(self) -> Tensor:
+        """(B, N, N)."""
+        batch, n, length = self.p.shape
+        eye = torch.eye(n * length, dtype=self.p.dtype, device=self.p.device)
+        return self @ eye.expand(batch, -1, -1)
+
+
+def weights_jacobian(margins: Tensor, scores: Tensor | Pairs) -> tuple[Weights, Slope]:
+    """Weights as of ``attention_weights``, and their derivative."""
+    sums = _Sums.of(margins, _pairs(scores))
     weights = sums.weights()
-    p = weights.p
-    batch, n, length = p.shape
-    s = torch.exp(sums.log_s)
-    g = s * sums.signed * torch.exp(sums.top)
-    b = torch.exp(sums.base) * sums.total  # b_a / Lambda
+    s = sums.pulls.s
+    g = sums.pulls.signed * torch.exp(sums.pulls.log_unit)
+    b = sums.weight * sums.pulls.total  # b_a / Lambda
     share = b.sum(-1, keepdim=True)
-    d_clock = 0.5 * (share * (2 * s - g) - 2 * b)  # d ln Lambda / d m_b
-    eye = torch.eye(length, dtype=p.dtype, device=p.device)
-    block = p.unsqueeze(-1) * ((s - g).unsqueeze(-2) - eye) + s.unsqueeze(-1) * p.unsqueeze(-2)
-    jacobian = -p.reshape(batch, -1, 1) * d_clock.reshape(batch, 1, -1)
-    jacobian = jacobian.view(batch, n, length, n, length)
-    index = torch.arange(n, device=p.device)
-    jacobian[:, index, :, index, :] += block.transpose(0, 1)
-    return weights, jacobian.reshape(batch, n * length, n * length)
-
-
-_LN2 = 0.6931471805599453
+    return weights, Slope(weights.p, s, s - g, 0.5 * (share * (2 * s - g) - 2 * b))
