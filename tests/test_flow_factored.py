@@ -15,7 +15,7 @@ from checks.flow.factored import FactoredGeometry, singular_decomposition, singu
 from checks.flow.geometries import Rows
 from checks.flow.integrate import Batch
 from checks.flow.reference import Reference
-from checks.flow.weights import weights_jacobian
+from checks.flow.weights import Pairs, weights_jacobian
 from checks.problems import Array, Start
 from tests.flow_fixture import gaussian_problem
 
@@ -183,7 +183,7 @@ def test_velocity_is_the_references_and_its_jacobian_its_derivative(
     geometry = geometry_of(batch)
     y = geometry.initial()
     y = torch.cat((y[:, :-1] * np.exp(-rho / 2), torch.full_like(y[:, :1], rho)), dim=-1)
-    field = rodas.field(geometry, batch.scores, y)
+    field = rodas.field(geometry, Pairs.of(batch.scores), y)
     problem = gaussian_problem(seed, (2, 3, dim))
     reference = Reference(problem, "factored", (dim, inner))
     raw = np.concatenate([part.ravel() for part in parts(y, dim)])
@@ -199,7 +199,7 @@ def test_velocity_is_the_references_and_its_jacobian_its_derivative(
     for j in range(y.shape[1]):
         shift = torch.zeros_like(y)
         shift[:, j] = h
-        up, down = (rodas.field(geometry, batch.scores, y + s) for s in (shift, -shift))
+        up, down = (rodas.field(geometry, Pairs.of(batch.scores), y + s) for s in (shift, -shift))
         found = (up - down) / (2 * h)
         # Truncation 1e-12 times third derivatives (margins of order 10 in an exponent: 1e4).
         assert (found - jacobian[:, :, j]).abs().max() <= 1e-7 * (1 + jacobian.abs().max())

@@ -38,6 +38,7 @@ class FactoredGeometry(Geometry):
     key: Tensor
     query: Tensor
     grows_exponentially = True
+    commutes = False
 
     @property
     def norm(self) -> str:

@@ -62,6 +62,8 @@ class Geometry(ABC):
     def norm(self) -> str:
         """The norm that the flow is claimed to minimise: l1, l2, frobenius, nuclear."""
 
+    commutes = True
+    """Do moves under different p commute?  Then a move under the mean of p is exact."""
     grows_exponentially: bool
     """Does the size grow like e^(rate tau) (separate weights) or like tau (combined)?"""
 

@@ -12,7 +12,7 @@ class Settings:
     Tolerances are relative changes of the weights in one step (``Geometry.distance``).
     """
 
-    early_tolerance: float = 1e-7
+    early_tolerance: float = 1e-6
     """Local error per step of the Rosenbrock method (embedded order 3)."""
     late_tolerance: float = 3e-4
     """Distance of one full to two half implicit steps, and of their mean p to the trapezoid
