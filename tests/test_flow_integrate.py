@@ -63,7 +63,8 @@ def test_a_token_that_comes_back_is_followed_by_the_early_phase() -> None:
         assert 0 <= orbit.own_gap[0] <= Settings().gap
         phases = [stretch.late for stretch in recorder.stretches[0]]
         # It was late, became early again, and ended late: one chain all the same.
-        assert (False in phases[phases.index(True) :]) and phases[-1]
+        assert False in phases[phases.index(True) :]
+        assert phases[-1]
         first = recorder.stretches[0][0].before
         assert chain.chain_breaks(recorder.stretches[0], first) == ""
 

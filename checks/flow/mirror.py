@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from checks.flow.geometries import Geometry, Rows, combine
+from checks.flow.geometries import Geometry, Rows, combine, take
+from checks.flow.weights import Slope
 
 NAMES = {1.5: "l1.5", 2.0: "l2", 3.0: "l3"}
 """Exponent -> the norm by its name."""
@@ -56,6 +57,9 @@ class MirrorGeometry(Geometry):
     def rebase(self, rows: Rows, y: Tensor) -> tuple[MirrorGeometry, Tensor]:
         return replace(self, rows=rows.delta * rows.query), y
 
+    def narrow(self, slots: Tensor, y: Tensor) -> tuple[MirrorGeometry, Tensor]:
+        return replace(self, rows=take(self.rows, slots)), y
+
     def initial(self) -> Tensor:
         return self.theta
 
@@ -93,7 +97,7 @@ class MirrorGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return combine(self.rows, p)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Tensor) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         own = self._slope(y, torch.zeros_like(y[:, 0]))
         return self.rows.mT @ (slope @ (self.rows * own.unsqueeze(-2)))
 
