@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from checks.aggregate import Requirements, decide
+from checks.grids import grids
 from checks.outcomes import SCHEMA, CaseResult, Outcome, Verdict
 from checks.tally import Tally
 from theory.catalogue import ASSUMPTIONS, SENTENCES
@@ -80,6 +81,7 @@ def record(
         "optima": _optima(tally),
         "histograms": _histograms(tally),
         "curves": _curves(tally),
+        "grids": grids(tally.places),
         "derivation": [{"words": words, "latex": latex} for words, latex in tally.derivation],
         "profile": verdict.profile,
         "seed": verdict.seed,

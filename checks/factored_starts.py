@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from checks.blobs import Blob, normal_like, signs
+from checks.charted_starts import draw_charted
 from checks.constructions import gaps
 from checks.frames import Alignment, bordered, orthogonal, rotated
 from checks.problem_families import DrawnProblem
@@ -15,6 +16,7 @@ from checks.start_families import draw_start, large_weights, needed_margin
 
 FACTORED_STARTS = (
     "random", "small", "separating", "trapped", "wide", "wide-separating", "wide-trapped",
+    "charted",
 )  # fmt: skip
 LOW_RANK = {"rank-one": 1, "rank-two": 2}
 """Start family -> e: the rank of K and Q is bounded by their shape, which no rounding mends."""
@@ -62,9 +64,12 @@ def draw_factored_start(blob: Blob, kind: str, drawn: DrawnProblem) -> tuple[Sta
     0, and twin samples keep it so).
     e = 2D, [K; Q] of full rank: wide (random), wide-separating, wide-trapped (there
     the row of W at the appended coordinate starts at 0, and twin samples pull it back to it).
+    charted: any place of the frontier atlas.
     e = 1, 2: rank-one, rank-two (separating as above; for problems of a rank-one witness).
     """
     dim = drawn.problem.dim
+    if kind == "charted":
+        return draw_charted(blob, drawn)
     if kind in LOW_RANK:
         return _low_rank(blob, drawn, LOW_RANK[kind])
     if kind in ("separating", "wide-separating", "trapped", "wide-trapped"):

@@ -68,9 +68,9 @@ class Family:
 _GENERAL = ("separating", "small", "random", "wide", "wide-separating")
 _ALIGNED = ("aligned", "aligned-small", "aligned-random")
 FACTORED: dict[str, tuple[str, ...]] = {
-    "separable": _GENERAL,
+    "separable": (*_GENERAL, "charted"),
     "near-tied": _GENERAL,
-    "equal-scores": _GENERAL,
+    "equal-scores": (*_GENERAL, "charted"),
     "one-sample": _GENERAL,
     "low-rank": tuple(LOW_RANK),
     "trap": ("separating", "trapped", "wide-trapped"),

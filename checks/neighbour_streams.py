@@ -92,3 +92,21 @@ FULL_STACK = Stream(
 FULL_STACK_CERTAIN = Stream(
     (Source("factored/separable/wide-separating"),), shapes=_SMALL[:1], share=_FEW
 )
+
+_LOST = 0.95
+"""Share of the atlas that may settle elsewhere: most small and faint starts do."""
+ATLAS = Stream(
+    (
+        Source("factored/separable/charted", _LOST),
+        Source("factored/equal-scores/charted", _LOST),
+    ),
+    shapes=((3, 3, 3),),
+    share=0.64,  # 2,048 runs in the full profile
+    searched=False,  # of other claims' families; here the chart is the point
+)
+SADDLES = Stream(
+    (Source("factored/low-rank/rank-one", 0.6),),  # vacuous where the optimum has rank one
+    shapes=((3, 3, 3),),
+    share=0.3,
+    searched=False,  # two runs a case, and nothing to be steered
+)

@@ -127,6 +127,8 @@ def _register_all() -> None:
             "limit_checks:combined_frobenius",
             "FULL_STACK_CERTAIN",
         ),
+        ("rate.saddle-escape", "saddle_checks:escape", "SADDLES"),
+        ("frontier.atlas", "atlas_checks:atlas", "ATLAS"),
         ("neighbour.prompt", "limit_checks:diagonal_l2", "PROMPT"),
         ("control.prompt-attains-l1", "limit_checks:combined_l1", "PROMPT_CERTAIN"),
         ("neighbour.embedding", "neighbour_checks:embedding", "EMBEDDING"),

@@ -11,7 +11,7 @@ import numpy as np
 from checks.flow import chain, fidelity, integrate
 from checks.flow.mirror_audit import MirrorAuditor
 from checks.flow.orbit import Orbit, Status
-from checks.flow.probes import Curve, Recorder, Stretch
+from checks.flow.probes import Curve, Probe, Recorder, Stretch
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start
 
@@ -101,13 +101,14 @@ def follow(
     audited: float = 0.05,
     stretches: int = 8,
     device: str = "cpu",
+    probes: Sequence[Probe] = (),
 ) -> list[Run]:
     """Integrate a batch of one shape and model; audit a share of it (at least one row).
 
     The sampled rows are run again at tolerance/10 in the same batch, their stored orbits
     are checked to be chains from the start, and ``stretches`` steps of each are integrated
     again by an independent method.  A fault in one sampled row is a fault of all rows: the
-    engine, not the row, is on trial.
+    engine, not the row, is on trial.  probes: more of them; rows past the last one are twins.
     """
     count = len(problems)
     if count == 0:
@@ -119,7 +120,7 @@ def follow(
         [*problems, *(problems[i] for i in sampled)],
         [*starts, *(starts[i] for i in sampled)],
         settings,
-        probes=[curve, recorder],
+        probes=[curve, recorder, *probes],
         device=device,
         tightness=[1.0] * count + [TIGHT] * len(sampled),
     )

@@ -29,6 +29,8 @@ class Stream:
     shapes: tuple[Shape, ...] = SHAPES
     share: float = 1.0
     """Of the profile's number of cases: costly or cheap checks take less."""
+    searched: bool = True
+    """Whether Hypothesis looks for worse cases too."""
 
     @property
     def model(self) -> str:

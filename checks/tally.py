@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from checks.grids import place_of
 from checks.outcomes import CaseResult, Measurement, Optimum, Outcome
 
 CURVES_SHOWN = 4
@@ -62,6 +63,7 @@ class Tally:
     """The reduced results of (a part of) one claim, its side streams apart.
 
     outcomes, reasons (of those not HELD), regions, families, vacuous_families: counts.
+    places: of atlases, what was found at which place (``grids.place_of``): counts.
     columns: "input NAME", "ratio NAME", "margin ASSUMPTION", "fidelity NAME" -> one float a
     case, in order.
     widest: measurement name -> the one of largest tolerance among informative cases.
@@ -75,6 +77,7 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
     regions: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     vacuous_families: Counter[str] = field(default_factory=Counter)
     decided: list[Decided] = field(default_factory=list)
@@ -142,6 +145,8 @@ class Tally:
         if result.outcome is Outcome.INCONCLUSIVE:
             self.undecided[result.reason] += 1
         self.regions.update(result.regions)
+        if place := place_of(result.regions):
+            self.places[place] += 1
         family = str(result.spec.get("family"))
         self.families[family] += 1
         if result.outcome is Outcome.VACUOUS:
@@ -194,7 +199,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Count what ``other`` counted after what this one did."""
-        for name in ("outcomes", "reasons", "undecided", "regions", "families", "vacuous_families"):
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
         self.decided += other.decided
         for name, values in other.columns.items():
@@ -255,7 +260,9 @@ class Tally:
         )
 
 
-_COUNTERS = ("outcomes", "reasons", "undecided", "regions", "families", "vacuous_families")
+_COUNTERS = (
+    "outcomes", "reasons", "undecided", "regions", "places", "families", "vacuous_families",
+)  # fmt: skip
 _PLAIN = (*_COUNTERS, "error", "followed", "derivation")
 
 

@@ -37,7 +37,7 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         citation=Citation("derived; cf. arXiv 2308.16898", _STACK),
         assumptions=_FULL,
-        rests_on=("flow.orbit", "symbolic.kkt-factored"),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         falsified_by=(
             "A start of full stack rank that reaches the infimum while its certificate closes "
             "for the Frobenius problem, whose optimal set misses the nuclear margin."
@@ -58,9 +58,56 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         citation=derived("The limit is the nuclear optimum, which misses the Frobenius margin."),
         assumptions=_FULL,
-        rests_on=("flow.orbit", "symbolic.kkt-factored"),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         expect="falsified",
         falsified_by="The nuclear certificate closes and its optimal set misses the margin.",
         not_shown="Nothing of the theorem: only that the check it guards can fail.",
+    ),
+    Claim(
+        key="rate.saddle-escape",
+        kind="rate",
+        title="KKT points that are not global are strict saddles, left at a known rate",
+        statement=(
+            "At rank-one KKT points of the factored problem with |G|_op > gamma, found by runs of "
+            "one column, the Lagrangian's curvature along a further column y, the top singular "
+            "pair of G, is 1 - |G|_op/gamma < 0; and from the saddle with a faint column y the "
+            "flow leaves it with |y^T Z|/|Z| growing like S to the power (|G|_op/gamma - 1)/2."
+        ),
+        latex=(
+            r"\frac{d \ln (|y^\top Z| / |Z|)}{d \ln S} = \tfrac{1}{2} \Bigl( "
+            r"\frac{\|G\|_{op}}{\gamma} - 1 \Bigr), \quad \Delta \ln S \approx "
+            r"\frac{2 \ln (|Z| / |y^\top Z|)}{\|G\|_{op} / \gamma - 1}"
+        ),
+        citation=derived(
+            "Along y c^T with c outside the row space of Z no margin moves to first order, so p "
+            "stays: y^T Z grows like exp(|G|_op tau), Z like exp(gamma tau), and "
+            "d ln S = 2 gamma d tau."
+        ),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
+        falsified_by="A saddle of other curvature, or left at another rate, beyond tolerance.",
+        not_shown="Saddles of rank above one; starts that come near a saddle by themselves.",
+    ),
+    Claim(
+        key="frontier.atlas",
+        kind="limit",
+        title="Frontier atlas: where unaligned key and query end",
+        statement=(
+            "Frontier, no theorem: over the number of columns, the start's scale, rank, balance "
+            "and angle, and tied scores, runs of the full flow that reach the infimum attain the "
+            "best nuclear margin.  Expected to fail where the start's structure stands in the "
+            "way; what each run is found to be is counted by its place."
+        ),
+        latex=r"\frac{\min_r \langle G_r, K Q^\top \rangle}{\|K Q^\top\|_*} \overset{?}{\to} "
+        r"\gamma^*",
+        citation=derived("Frontier: evidence only (THEORY.md 4); no proof is known to us."),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
+        expect="open",
+        falsified_by=(
+            "A run whose certificate closes for the Frobenius problem.  Runs at KKT points that "
+            "are not the optimum are counted and named, not certified."
+        ),
+        not_shown="Anything beyond the runs made: this is evidence, and no theorem.",
     ),
 )

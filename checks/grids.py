@@ -1,0 +1,68 @@
+"""Heat maps of an atlas: cases counted by the axes that their regions name, "axis: value"."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+_PAIRS = (
+    ("width e", "start scale"),
+    ("rank", "balance"),
+    ("alignment angle", "scores"),
+    ("width e", "rank"),
+)
+"""Axes shown together, (x, y)."""
+_ORDER = ("1", "2", "d-1", "d", "2d")
+
+
+def place_of(regions: Sequence[str]) -> str:
+    """The regions that are axes of an atlas, one a line; empty where nothing was "found"."""
+    axes = [region for region in regions if ": " in region]
+    return "\n".join(axes) if any(axis.startswith("found: ") for axis in axes) else ""
+
+
+def grids(places: Counter[str]) -> list[dict[str, Any]]:
+    """One map a pair of axes that occur; empty for claims without an atlas.
+
+    share: of the runs that reach the infimum, those certified at the optimum; n: how many reach
+    it; note: what all of them are, in words.  Raises nothing: places are made by ``place_of``.
+    """
+    placed = [
+        (dict(axis.split(": ", 1) for axis in place.splitlines()), count)
+        for place, count in places.items()
+    ]
+    return [
+        _grid([(at, n) for at, n in placed if x in at and y in at], x, y)
+        for x, y in _PAIRS
+        if any(x in at and y in at for at, _ in placed)
+    ]
+
+
+def _grid(placed: list[tuple[dict[str, str], int]], x: str, y: str) -> dict[str, Any]:
+    columns, rows = (sorted({at[axis] for at, _ in placed}, key=_rank) for axis in (x, y))
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for at, count in placed:
+        found[at[y], at[x]][at["found"]] += count
+    return {
+        "title": f"Share of runs certified at the nuclear optimum, by {x} and {y}",
+        "x": {"name": x, "values": columns},
+        "y": {"name": y, "values": rows},
+        "cells": [[_cell(found[row, column]) for column in columns] for row in rows],
+    }
+
+
+def _rank(label: str) -> tuple[int, float, str]:
+    if label in _ORDER:
+        return 0, float(_ORDER.index(label)), label
+    try:
+        return 0, float(label), label
+    except ValueError:
+        return 1, 0.0, label
+
+
+def _cell(found: Counter[str]) -> dict[str, Any]:
+    reached = sum(found.values()) - found["not reached"]
+    share = found["optimum"] / reached if reached else None
+    note = "; ".join(f"{count} {what}" for what, count in sorted(found.items()))
+    return {"share": share, "n": reached, "note": note}
