@@ -79,8 +79,7 @@ def applies(claim: str, directory: str) -> bool:
     Never a control, whose cases are made to refute it, nor a claim about aligned starts: a
     file has no frames.
     """
-    name = registry.CHECKS[claim].stream
-    stream = registry.resolve(name) if name else None
+    stream = registry.CHECKS[claim].cases()
     if not isinstance(stream, Stream) or CLAIMS[claim].kind == "control":
         return False
     return bool(given(directory, stream).specs(0))

@@ -55,8 +55,7 @@ class Unit:
 
     def cases(self) -> Cases:
         """Where the cases come from.  Raises BadInput for a problem file that cannot be read."""
-        name = registry.CHECKS[self.claim].stream
-        stream: Cases = registry.resolve(name) if name else None
+        stream: Cases = registry.CHECKS[self.claim].cases()
         if self.data is None:
             return stream
         from checks.own_cases import given
@@ -95,8 +94,7 @@ class Part:
         code: versions of code and packages.  Settings and with them all tolerances come from
         the profile, which is spelt out, as a stream is: both may be changed by a test.
         """
-        name = registry.CHECKS[self.unit.claim].stream
-        stream = registry.resolve(name) if name and self.unit.data is None else None
+        stream = registry.CHECKS[self.unit.claim].cases() if self.unit.data is None else None
         spelt: dict[str, Any] = {
             **asdict(self),
             "unit": {k: v for k, v in asdict(self.unit).items() if k not in ("directory", "data")},

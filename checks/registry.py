@@ -30,6 +30,10 @@ class Check:
     def load(self) -> Callable[..., list[CaseResult]]:
         return resolve(self.measure)
 
+    def cases(self) -> Any:
+        """The Stream, the Given, or None."""
+        return resolve(self.stream) if self.stream else None
+
 
 CHECKS: dict[str, Check] = {}
 

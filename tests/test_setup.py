@@ -388,8 +388,9 @@ def test_the_workflow_tests_verifies_and_publishes() -> None:
     steps = workflow["jobs"]["verify"]["steps"]
     runs = [step["run"] for step in steps if "run" in step]
     assert runs[0].startswith("python3 run.py test")
-    assert runs[1].startswith("python3 run.py verify")
-    assert "GITHUB_STEP_SUMMARY" in runs[2]
+    assert runs[1] == ".venv-tox/bin/python -m tox run -e docs", "the tests have made that tox"
+    assert runs[2].startswith("python3 run.py verify")
+    assert "GITHUB_STEP_SUMMARY" in runs[3]
     assert sum("upload-artifact" in step.get("uses", "") for step in steps) == 2
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-WIDTH, INNER, STEPS, KEPT = 12, 8, 400, 4
+WIDTH, INNER, STEPS, KEPT = 12, 8, 300, 3
 
 
 class Transformer(nn.Module):
