@@ -34,8 +34,8 @@ class LiveRows:
 class Ledger:
     """Mutable record of one integration; ``count`` rows are real, the rest padding.
 
-    tightness (B,): factor on both tolerances, row by row (its inverse on the early budget),
-    so that a run and its check at tolerance/10 share a batch.
+    tightness (B,): factor on both tolerances, row by row (its inverse root on the early
+    budget), so that a run and its check at tolerance/10 share a batch.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class Settings:
     """The certificate counts as closed once 1 - primal/dual is below this."""
     horizon: float = 4000.0
     """Largest ln N(W); THEORY.md 3: the slowest coordinates ask for 3,700 at 1e-4."""
-    early_steps: int = 1500
+    early_steps: int = 800
     late_steps: int = 600
     handover: float = 40.0
     """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
