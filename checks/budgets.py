@@ -33,7 +33,7 @@ class Budget:
 
 
 PROFILES = {
-    "quick": Budget("quick", 280, 3, 12, 160, 12, 0.05, 8, 100, 50, shapes=2),
+    "quick": Budget("quick", 280, 1, 24, 160, 12, 0.05, 4, 100, 50, shapes=2),
     "full": Budget("full", 3_200, 60, 16, 512, 64, 0.05, 16, 1_000, 500),
     "deep": Budget(
         "deep", 20_000, 200, 32, 1_024, 128, 0.05, 32, 10_000, 5_000,

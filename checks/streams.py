@@ -95,7 +95,7 @@ ORBITS = Stream(
 
 FACTORED_ORBITS = Stream(
     (Source("factored/separable/separating"),),
-    share=0.14,
+    share=0.2,
     shapes=((2, 3, 2), (2, 2, 2), (2, 2, 3), (3, 3, 3)),
 )
 FACTORED_EARLY = Stream(

@@ -35,7 +35,7 @@ SHARE_BOUND = 0.02
 """Share of a step's own change by which it may differ: a flow at the wrong speed, in steps so
 short that STEP_BOUND lets it pass, is wrong by tens of percent; honest steps were seen at
 0.5 % at most (factored, just after the hand-over)."""
-SMALLEST_BOUND = {False: 1e-6, True: 3e-4}
+SMALLEST_BOUND = {False: 1e-5, True: 3e-4}
 """By phase (late: True), the local error that the default settings allow: a deviation below
 it is within the stated tolerance, however short the step.  Stated here, like STEP_BOUND."""
 _RAW_LIMIT = 20.0

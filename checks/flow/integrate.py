@@ -65,6 +65,7 @@ class Batch:
         return cls(tokens, queries, scores, geometry)
 
 
+@torch.inference_mode()
 def integrate(
     problems: Sequence[AttentionProblem],
     starts: Sequence[Start],

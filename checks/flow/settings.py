@@ -12,16 +12,17 @@ class Settings:
     Tolerances are relative changes of the weights in one step (``Geometry.distance``).
     """
 
-    early_tolerance: float = 1e-6
-    """Local error per step of the Rosenbrock method (embedded order 3)."""
+    early_tolerance: float = 1e-5
+    """Local error per step of the Rosenbrock method (embedded order 3): a thirtieth of what a
+    late step may be off.  Audits saw a fifth of it at most."""
     late_tolerance: float = 3e-4
-    """Distance of one full to two half implicit steps, and of their mean p to the trapezoid
-    rule's; the orbit goes on from the extrapolation, one order better where p is smooth."""
+    """Distance of one full to two half implicit steps, and what ``implicit.double_step`` charges
+    beside it; the orbit goes on from the extrapolation, one order better where p is smooth."""
     gap: float = 5e-7
     """The certificate counts as closed once 1 - primal/dual is below this."""
     horizon: float = 4000.0
     """Largest ln N(W); THEORY.md 3: the slowest coordinates ask for 3,700 at 1e-4."""
-    early_steps: int = 800
+    early_steps: int = 600
     late_steps: int = 600
     handover: float = 40.0
     """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
