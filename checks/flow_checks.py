@@ -156,41 +156,60 @@ def unscaled_gradient(cases: Sequence[Case], context: Context) -> list[CaseResul
 
 
 class _Losses:
-    """Probe: the largest rise of ln L between two accepted early steps, and the fall in all."""
+    """Probe: the rise of ln L between two accepted early steps that is largest against what the
+    local error allows there, and the fall in all.
 
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self._cases = cases
+    A step's error of relative size tol in every weight moves a logit by at most tol times the
+    sum of its terms' sizes, a difference of two by twice that, and ln L by the score range
+    times that.  (Not a bound on margins: a row that a token came back in is early at any norm.)
+    """
+
+    def __init__(self, cases: Sequence[Case], tolerance: float) -> None:
+        self._cases, self._tolerance = cases, tolerance
 
     def init(self, rows: int) -> None:
-        self.rise = np.full(rows, -np.inf)
+        self.rise, self.allowed = np.zeros(rows), np.full(rows, np.inf)
         self.steps = np.zeros(rows, dtype=int)
-        self.first = np.full(rows, np.nan)
-        self.last = np.full(rows, np.nan)
+        self.first, self.last = np.full(rows, np.nan), np.full(rows, np.nan)
+        self._before = np.zeros(rows)
 
     def update(self, view: View) -> None:
         if view.late:
             return
         weights, scale = view.geometry.weights(view.state)
         sized = (weights * torch.exp(scale).unsqueeze(-1)).cpu()
-        for row, w in zip(view.index.tolist(), sized, strict=True):
+        for row, flat in zip(view.index.tolist(), sized, strict=True):
             if row >= len(self._cases):
                 continue
             case = self._cases[row]
-            value = float(torch.log(loss(case.problem, w.view(case.start.weights.shape))))
+            w = flat.view(case.start.weights.shape)
+            value, room = float(torch.log(loss(case.problem, w))), self._room(case, w.numpy())
             if self.steps[row]:
-                self.rise[row] = max(self.rise[row], value - self.last[row])
+                self._compare(row, value - self.last[row], max(room, self._before[row]))
             else:
                 self.first[row] = value
-            self.last[row] = value
+            self.last[row], self._before[row] = value, room
             self.steps[row] += 1
+
+    def _compare(self, row: int, rise: float, allowed: float) -> None:
+        if max(rise, 0.0) / allowed >= self.rise[row] / self.allowed[row]:
+            self.rise[row], self.allowed[row] = max(rise, 0.0), allowed
+
+    def _room(self, case: Case, w: Array) -> float:
+        x, z = np.abs(case.problem.tokens), np.abs(case.problem.queries)
+        moved = z * np.abs(w) if w.ndim == 1 else z @ np.abs(w).T
+        size = float((x * moved[:, None, :]).sum(-1).max())
+        spread = float(np.ptp(case.problem.scores, axis=1).max())
+        # Logits themselves are rounded, too: a few hundred eps of their terms, and ln L.
+        return 2 * (self._tolerance + 256 * tolerances.EPS) * size * spread + 1e-13
 
 
 def loss_decreases(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """flow.loss-decreases (S1): ln L never rises between two accepted early steps."""
     checked = [(case, *unmet(case, context.assumptions)) for case in cases]
     ready = [case for case, _, missing in checked if not missing]
-    probe = _Losses(ready)
     settings = context.budget.settings
+    probe = _Losses(ready, settings.early_tolerance)
     probe.init(0)
     if ready:
         problems, starts = [c.problem for c in ready], [c.start for c in ready]
@@ -202,12 +221,8 @@ def loss_decreases(cases: Sequence[Case], context: Context) -> list[CaseResult]:
             out.append(vacuous(case, margins, missing))
             continue
         row = rows[id(case)]
-        spread = float(np.ptp(case.problem.scores, axis=1).max())
-        # A step's error of relative size tol moves every logit by tol times margins of at most
-        # 2 * handover (beyond, attention has settled), and ln L by the score range times that.
-        allowed = settings.early_tolerance * 2 * settings.handover * spread + 1e-13
-        rise = max(float(probe.rise[row]), 0.0)
-        because = "local error allowed per step, times margin and score range; 1e-13 rounding"
+        rise, allowed = float(probe.rise[row]), float(probe.allowed[row])
+        because = "local error allowed per step, times the terms of a logit and the score range"
         measured = Measurement("largest rise of ln L", rise, allowed, because)
         moved = bool(probe.steps[row] >= 2 and probe.first[row] - probe.last[row] > 10 * allowed)
         out.append(decide(case, margins, [measured], moved))
