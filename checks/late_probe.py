@@ -23,13 +23,16 @@ class LateOrbit:
 
 
 class LateProbe:
-    """Stores scaled margins, weights p and sizes of every late step of a small batch."""
+    """Stores scaled margins, weights p and sizes of every step of a row's last late phase."""
 
     def init(self, rows: int) -> None:
         self._seen: dict[int, list[tuple[float, Array, Array, float, float]]] = defaultdict(list)
 
     def update(self, view: View) -> None:
         if not view.late:
+            # A token came back: the late orbit is that of the last late phase alone.
+            for row in view.index.tolist():
+                self._seen.pop(row, None)
             return
         geometry, y = view.geometry, view.state
         rho = geometry.log_size(y)

@@ -21,6 +21,7 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "symbolic.reparameterized-flow": ("reparameterization",),
     "symbolic.mirror-form": ("reparameterization",),
     "symbolic.monotone-margin": ("late_flow",),
+    "symbolic.rates": ("rate_identities",),
     "symbolic.kkt-l1": ("kkt",),
     "symbolic.kkt-l2": ("kkt",),
     "symbolic.kkt-reparameterized": ("factored_kkt",),

@@ -18,6 +18,7 @@ from theory.frontier_claims import FRONTIER_CLAIMS
 from theory.general_claims import GENERAL_CLAIMS
 from theory.late_claims import LATE_CLAIMS
 from theory.neighbour_claims import NEIGHBOUR_CLAIMS
+from theory.rate_claims import RATE_CLAIMS
 from theory.sentences import SENTENCES
 from theory.symbolic_claims import SYMBOLIC_CLAIMS
 
@@ -50,6 +51,7 @@ CLAIMS: Final[dict[str, Claim]] = by_key(
         *FLOW_CLAIMS,
         *LIMIT_CLAIMS,
         *LATE_CLAIMS,
+        *RATE_CLAIMS,
         *GENERAL_CLAIMS,
         *FRONTIER_CLAIMS,
         *NEIGHBOUR_CLAIMS,
