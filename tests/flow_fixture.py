@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from scipy.optimize import linprog, nnls
 
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.rows import Rows
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 MODELS = ("diagonal", "combined-diagonal", "combined")

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from checks import assumptions, audit, judging, svm, tolerances
 from checks.flow import implicit, integrate, late, weights
-from checks.flow.geometries import DiagonalGeometry, Geometry, Rows
+from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.orbit import Orbit, Status
+from checks.flow.rows import Rows
 from checks.problems import Array, AttentionProblem, Constraints, Start
 from checks.problems import constraints_of as honest_constraints
 from checks.rounding import Norm

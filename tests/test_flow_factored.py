@@ -12,9 +12,9 @@ from torch import Tensor
 
 from checks.flow import factored, rodas
 from checks.flow.factored import FactoredGeometry, singular_decomposition, singular_values
-from checks.flow.geometries import Rows
 from checks.flow.integrate import Batch
 from checks.flow.reference import Reference
+from checks.flow.rows import Rows
 from checks.flow.weights import Pairs, weights_jacobian
 from checks.problems import Array, Start
 from tests.flow_fixture import gaussian_problem

@@ -16,10 +16,10 @@ from checks.flow import implicit, integrate
 from checks.flow.chain import chain_breaks
 from checks.flow.factored import FactoredGeometry
 from checks.flow.fidelity import STEP_BOUND, Auditor
-from checks.flow.geometries import Rows
 from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import radau, reduced_factored
+from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 from checks.svm import solve_svm

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from checks.flow import implicit
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
 from checks.flow.reference import radau
+from checks.flow.rows import Rows
 from tests.flow_fixture import best_margin
 
 EPS = float(np.finfo(np.float64).eps)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from checks.flow.geometries import Geometry, Rows
+from checks.flow.geometries import Geometry
+from checks.flow.rows import Rows
 from checks.flow.weights import Slope
 
 _SQRT2 = math.sqrt(2.0)

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from checks.flow import early, late
 from checks.flow.factored import FactoredGeometry
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry, Rows
+from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
 from checks.flow.ledger import Ledger
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Probe
+from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 from checks.problems import AttentionProblem, Start
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from checks.flow import implicit, phases
-from checks.flow.geometries import Geometry, Rows
+from checks.flow.geometries import Geometry
 from checks.flow.implicit import DoubleStep
 from checks.flow.ledger import Ledger, LiveRows
 from checks.flow.orbit import Status
 from checks.flow.probes import View
+from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 
 _FIRST_STEP = 0.05

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from checks.flow.geometries import Geometry, Rows, combine, take
+from checks.flow.geometries import Geometry
+from checks.flow.rows import Rows, combine, take
 from checks.flow.weights import Slope
 
 NAMES = {1.5: "l1.5", 2.0: "l2", 3.0: "l3"}
