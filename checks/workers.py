@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
 from typing import Protocol
 
 from checks.parts import Measured, Part
@@ -56,7 +58,8 @@ class Processes:
             yield from _pooled(pool, take, lambda: 2 * self._count)
         finally:
             # At once: what the workers are at when this is left early is lost anyway.
-            pool.shutdown(wait=True, kill_workers=True)
+            with _without_manager_errors():
+                pool.shutdown(wait=True, kill_workers=True)
 
 
 class Cluster:
@@ -112,6 +115,25 @@ def _pooled(pool: Executor, take: Take, width: Callable[[], int]) -> Results:
                 yield part, Measured(None, 0.0, "error", gone)
     for part in running.values():
         yield part, Measured(None, 0.0, "error", gone)
+
+
+@contextmanager
+def _without_manager_errors() -> Iterator[None]:
+    """loky's manager thread forgets the parts that wait when it kills the workers, and then
+    stumbles over one submitted just before (KeyError, seen on Ctrl-C): nothing is lost by it,
+    and a traceback would say otherwise."""
+    shown = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        name = failure.thread.name if failure.thread is not None else ""
+        if not (failure.exc_type is KeyError and name.startswith("ExecutorManagerThread")):
+            shown(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = shown
 
 
 def _end_silently() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -440,3 +441,21 @@ def test_a_worker_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert measured.outcome == "error"
     assert "not 1.0" in measured.reason
     assert "MKL_CBWR" in measured.reason
+
+
+def test_only_the_pools_own_stumble_is_kept_from_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: shown.append(failure.exc_type))
+
+    def fail(kind: type[Exception]) -> None:
+        raise kind(4)
+
+    with workers._without_manager_errors():
+        for name, kind in (
+            ("ExecutorManagerThread", KeyError), ("ExecutorManagerThread", ValueError),
+            ("another", KeyError),
+        ):  # fmt: skip
+            thread = threading.Thread(target=fail, args=(kind,), name=name)
+            thread.start()
+            thread.join()
+    assert shown == [ValueError, KeyError]
