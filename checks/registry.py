@@ -122,6 +122,9 @@ def _register_all() -> None:
         ("control.low-rank-start", "structural_checks:low_rank_start", "LOW_RANK"),
         ("control.semidefinite-start", "structural_checks:semidefinite_start", "MIRRORED"),
         ("control.margin-beyond-optimum", "control_checks:beyond_optimum", "DIAGONAL_CERTAIN"),
+    ):
+        register(key, f"checks.{measure}", f"checks.streams:{stream}")
+    for key, measure, stream in (
         ("limit.full-stack", "limit_checks:factored_nuclear", "FULL_STACK"),
         (
             "control.full-stack-attains-frobenius",
