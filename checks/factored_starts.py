@@ -25,6 +25,7 @@ ALIGNED_STARTS = {
     "aligned-small": "small",
     "aligned-random": "random",
     "aligned-trapped": "trapped",
+    "aligned-frozen": "frozen",
 }
 """Start family -> the family its diagonal start is drawn from."""
 
@@ -39,8 +40,9 @@ def draw_aligned_start(
     """K = U diag(k) R^T, Q = V diag(q) R^T with (k, q) a start of the diagonal problem.
 
     aligned: separating (so large that the infimum must be reached); aligned-small,
-    aligned-random, aligned-trapped: see :func:`checks.start_families.draw_start`.  Every
-    c_j > 0.  R is drawn where ``turned``, else the identity.
+    aligned-random, aligned-trapped, aligned-frozen: see
+    :func:`checks.start_families.draw_start`.  Every c_j > 0, but for aligned-frozen, where one
+    is 0 or more on directions that are used.  R is drawn where ``turned``, else the identity.
     """
     start, regions = draw_start(blob, ALIGNED_STARTS[kind], base, "diagonal")
     dim = base.problem.dim

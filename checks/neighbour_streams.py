@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.problem_families import Shape
-from checks.streams import SETTLES_ELSEWHERE, SHAPES, Source, Stream
+from checks.streams import MATRICES, SETTLES_ELSEWHERE, SHAPES, VECTORS, Source, Stream
 
 _FEW = 0.15
 """Share of the cases for a control: it takes one counterexample, and the tests see many."""
@@ -14,6 +14,7 @@ PROMPT = Stream(
         Source("combined-diagonal/prompt/small", SETTLES_ELSEWHERE),
         Source("combined-diagonal/prompt/random", SETTLES_ELSEWHERE),
     ),
+    must_see=VECTORS,
     share=0.75,
 )
 PROMPT_CERTAIN = Stream(
@@ -65,6 +66,7 @@ def _mirror(exponent: str, share: float) -> Stream:
             Source(f"{model}/separable/small", SETTLES_ELSEWHERE),
             Source(f"{model}/equal-scores/random", SETTLES_ELSEWHERE),
         ),
+        must_see=("mixed-labels", "small-margin", "sparse-witness", "dense-witness"),
         shapes=_TELLING,
         share=share,
     )
@@ -86,6 +88,7 @@ FULL_STACK = Stream(
         Source("factored/separable/wide-separating", 0.1),
         Source("factored/separable/wide", SETTLES_ELSEWHERE),
     ),
+    must_see=MATRICES,
     shapes=_SMALL,
     share=0.6,
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from checks import judging, svm, tolerances
+from checks import aligned_checks, judging, tolerances
 from checks.cases import Case
 from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.flow.orbit import Status
+from checks.frames import Alignment
 from checks.judging import RIVAL, Judged, Rival
 from checks.limit_checks import follow, result, unmet, vacuous
 from checks.outcomes import CaseResult, Outcome
@@ -31,10 +32,30 @@ def combined_diagonal(cases: Sequence[Case], context: Context) -> list[CaseResul
     return _measure(cases, context, "l2")
 
 
-def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseResult]:
+def combined(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """selection.selected-svm-frobenius: W trained directly, the Frobenius problem."""
+    return _measure(cases, context, "frobenius")
+
+
+def aligned(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """selection.selected-svm-aligned: aligned K and Q, the nuclear problem."""
+    return _measure(cases, context, "nuclear", aligned_checks.follow)
+
+
+def factored(cases: Sequence[Case], context: Context) -> list[CaseResult]:
+    """frontier.selected-nuclear: K and Q from unaligned starts, the nuclear problem."""
+    return _measure(cases, context, "nuclear")
+
+
+def _measure(
+    cases: Sequence[Case],
+    context: Context,
+    norm: Norm,
+    run_all: Callable[[Sequence[Case], Context], list[Run]] = follow,
+) -> list[CaseResult]:
     checked = [(case, *unmet(case, context.assumptions)) for case in cases]
     ready = [case for case, _, missing in checked if not missing]
-    followed = follow(ready, context)
+    followed = run_all(ready, context)
     by_case = {id(case): run for case, run in zip(ready, followed, strict=True)}
     out = []
     for case, margins, missing in checked:
@@ -42,7 +63,7 @@ def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseRe
             out.append(vacuous(case, margins, missing))
             continue
         run = by_case[id(case)]
-        judged, informative = judge_selected(run, norm, context)
+        judged, informative = judge_selected(run, norm, context, case.alignment)
         regions = case.regions
         if run.settled and not run.reached:
             regions = (*regions, ELSEWHERE)
@@ -60,7 +81,9 @@ def _measure(cases: Sequence[Case], context: Context, norm: Norm) -> list[CaseRe
     return out
 
 
-def judge_selected(run: Run, norm: Norm, context: Context) -> tuple[Judged, bool]:
+def judge_selected(
+    run: Run, norm: Norm, context: Context, alignment: Alignment | None = None
+) -> tuple[Judged, bool]:
     """The selection claim on one run, and whether the run could have shown it wrong."""
     if not run.fidelity.ok:
         return Judged(Outcome.INCONCLUSIVE, f"fidelity: {run.fidelity.fault}"), False
@@ -70,8 +93,8 @@ def judge_selected(run: Run, norm: Norm, context: Context) -> tuple[Judged, bool
     if len(constraints) == 0:
         return Judged(Outcome.VACUOUS, "the selected tokens constrain nothing"), False
     try:
-        own = svm.solve_svm(constraints, norm)
-        rival = svm.solve_svm(constraints, RIVAL[norm])
+        own = judging.solution(constraints, norm, alignment, run.selected)
+        rival = judging.solution(constraints, RIVAL[norm], alignment, run.selected)
     except OracleFailure as failure:
         return Judged(Outcome.INCONCLUSIVE, f"oracle: {failure}"), False
     if not judging.stays(run, own):

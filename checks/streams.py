@@ -47,7 +47,14 @@ SETTLES_ELSEWHERE = 0.9
 60 % at n=5, L=4, d=8), where S2 is vacuous; nine in ten is the most that is let pass."""
 
 
-def _limit(model: str, *more: Source, must_see: tuple[str, ...] = ()) -> Stream:
+BINDING = ("more-constraints-than-coordinates", "mixed-labels", "small-margin")
+"""What makes a problem hard, and a limit worth telling from its rival's: must be seen."""
+VECTORS = (*BINDING, "sparse-witness", "dense-witness")
+MATRICES = (*BINDING, "rank-one-witness", "full-witness")
+_DIRECTIONS = ("shared-direction", "unused-direction")
+
+
+def _limit(model: str, *more: Source, must_see: tuple[str, ...] = VECTORS) -> Stream:
     return Stream(
         (
             Source(f"{model}/separable/separating"),
@@ -60,10 +67,14 @@ def _limit(model: str, *more: Source, must_see: tuple[str, ...] = ()) -> Stream:
     )
 
 
-DIAGONAL_LIMIT = _limit("diagonal", Source("diagonal/near-tied/separating"))
+DIAGONAL_LIMIT = _limit(
+    "diagonal",
+    Source("diagonal/near-tied/separating"),
+    must_see=(*VECTORS, "near-tied", "equal-scores", "small-invariant"),
+)
 DIAGONAL_KKT = replace(DIAGONAL_LIMIT, share=0.7)
 COMBINED_DIAGONAL_LIMIT = _limit("combined-diagonal")
-COMBINED_LIMIT = _limit("combined")
+COMBINED_LIMIT = _limit("combined", must_see=MATRICES)
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
 COMBINED_CERTAIN = Stream((Source("combined-diagonal/separable/separating"),), share=0.4)
 FROZEN = Stream(
@@ -114,6 +125,7 @@ STATIONARITY = Stream(
         Source("diagonal/separable/separating"),
         Source("diagonal/separable/small", SETTLES_ELSEWHERE),
     ),
+    must_see=BINDING,
     share=0.5,
 )
 NOT_SETTLED = 0.5
@@ -135,14 +147,24 @@ SELECTION_COMBINED = Stream(
     must_see=("settled-elsewhere",),
     share=_SELECTION_SHARE,
 )
+SELECTION_FULL = Stream(
+    (
+        Source("combined/unconstrained/random", NOT_SETTLED),
+        Source("combined/unconstrained/small", NOT_SETTLED),
+    ),
+    must_see=("settled-elsewhere",),
+    shapes=((4, 3, 4), (5, 4, 4), *SHAPES[:2]),
+    share=_SELECTION_SHARE,
+)
 ONE_SAMPLE = Stream(
     (
         Source("diagonal/one-sample/separating"),
         Source("diagonal/one-sample/random", SETTLES_ELSEWHERE),
     ),
+    must_see=("small-margin", "sparse-witness", "dense-witness"),
     shapes=((1, 4, 4), (1, 5, 6)),
 )
-CONTRAST = Stream((Source("diagonal/separable/separating"),), share=0.6)
+CONTRAST = Stream((Source("diagonal/separable/separating"),), VECTORS, share=0.6)
 
 _ALIGNED_SHAPES: tuple[Shape, ...] = ((3, 3, 3), (4, 3, 4))
 _COPIED_SHAPES: tuple[Shape, ...] = ((12, 3, 3), (16, 3, 4), (8, 3, 3), (16, 3, 3))
@@ -161,6 +183,7 @@ def _aligned(
 
 ALIGNED_FLOW = Stream(
     _aligned(("aligned-single", "aligned-general"), ("aligned", "aligned-random"), 0.0),
+    must_see=_DIRECTIONS,
     shapes=_ALIGNED_SHAPES,
     share=0.25,
 )
@@ -168,11 +191,13 @@ ALIGNED_EVERY = Stream(
     _aligned(
         ("aligned-single", "aligned-general"), ("aligned", "aligned-small", "aligned-random"), 0.0
     ),
+    must_see=_DIRECTIONS,
     shapes=_ALIGNED_SHAPES,
     share=0.5,
 )
 ALIGNED_SINGLE = Stream(
     _aligned(("aligned-single",), ("aligned", "aligned-small", "aligned-random"), 0.0),
+    must_see=_DIRECTIONS,
     shapes=_ALIGNED_SHAPES,
     share=0.5,
 )
@@ -187,8 +212,17 @@ SYMMETRISED = Stream(
         ("aligned", "aligned-small", "aligned-random"),
         SETTLES_ELSEWHERE,
     ),
+    must_see=VECTORS,
     shapes=_COPIED_SHAPES,
     share=0.75,
+)
+SELECTION_ALIGNED = Stream(
+    _aligned(
+        ("symmetrised", "symmetrised-rotated"), ("aligned-small", "aligned-random"), NOT_SETTLED
+    ),
+    must_see=("settled-elsewhere",),
+    shapes=_COPIED_SHAPES,
+    share=_SELECTION_SHARE,
 )
 SYMMETRISED_CERTAIN = Stream(
     _aligned(("symmetrised", "symmetrised-rotated"), ("aligned",), 0.0),
@@ -197,6 +231,7 @@ SYMMETRISED_CERTAIN = Stream(
 )
 SYMMETRISED_CONTRAST = Stream(
     _aligned(("symmetrised", "symmetrised-rotated"), ("aligned",), 0.0),
+    must_see=VECTORS,
     shapes=_COPIED_SHAPES,
     share=0.6,
 )
@@ -206,11 +241,21 @@ FRONTIER = Stream(
         Source("factored/separable/random", SETTLES_ELSEWHERE),
         Source("factored/separable/small", SETTLES_ELSEWHERE),
     ),
+    must_see=MATRICES,
     shapes=((3, 3, 3), (3, 3, 4)),
-    share=0.3,
+    share=0.55,
+)
+FRONTIER_SELECTION = Stream(
+    (
+        Source("factored/unconstrained/random", NOT_SETTLED),
+        Source("factored/unconstrained/small", NOT_SETTLED),
+    ),
+    must_see=("settled-elsewhere",),
+    shapes=((3, 3, 3), (3, 3, 4)),
+    share=0.4,
 )
 FRONTIER_CONTRAST = Stream(
-    (Source("factored/separable/separating"),), shapes=((3, 3, 3), (4, 3, 4)), share=0.3
+    (Source("factored/separable/separating"),), MATRICES, ((3, 3, 3), (4, 3, 4)), share=0.3
 )
 LOW_RANK = Stream(
     # On half of the data the optimum is itself of rank one, and nothing is wrong with the start.

@@ -38,9 +38,12 @@ def violated(case):
         out.add("equal-scores")
     if opposite_pair(problem):
         out.add("separable")
-    if start.model == "diagonal":
-        zero = np.array([v == 0 for v in exact_invariants(start)])
-        if (zero & touched(problem)).any():
+    form = case.alignment  # of an aligned start the invariant is that of its diagonal form
+    aligned = form is not None and form.start is not None
+    plain, base = (form.problem, form.start) if aligned else (problem, start)
+    if base.model == "diagonal":
+        zero = np.array([v == 0 for v in exact_invariants(base)])
+        if (zero & touched(plain)).any():
             out.add("nonzero-invariant")
     if start.model == "factored":
         if np.linalg.matrix_rank(np.concatenate([start.key, start.query])) < 2 * problem.dim:

@@ -201,6 +201,29 @@ LIMIT_CLAIMS: Final[tuple[Claim, ...]] = (
         not_shown=_SAMPLED,
     ),
     Claim(
+        key="limit.kkt-primal-feasibility",
+        kind="limit",
+        title="Approximate KKT: primal feasibility in the limit",
+        statement=(
+            "If the loss tends to its infimum, the diagonal flow's weights, scaled to the l1 "
+            "SVM's optimal norm, become feasible: by how much they violate a constraint is at "
+            "most the gap to the dual bound of the same state, and both tend to 0."
+        ),
+        latex=(
+            r"1 - \frac{\min_r (A\beta)_r}{\gamma^* \|\beta\|_1} \le 1 - \frac{\min_r (A\beta)_r}"
+            r"{\|\beta\|_1 \, \|A^\top p\|_\infty} \to 0"
+        ),
+        citation=abstract("S5"),
+        sentences=("S5",),
+        assumptions=_DIAGONAL,
+        rests_on=("flow.orbit", "symbolic.loss-infimum", "symbolic.kkt-l1"),
+        falsified_by=(
+            "A late state whose violation exceeds the gap to its own dual bound, or a run that "
+            "closes on another problem."
+        ),
+        not_shown=_SAMPLED,
+    ),
+    Claim(
         key="limit.kkt-dual-feasibility",
         kind="limit",
         title="Approximate KKT: dual feasibility in the limit",

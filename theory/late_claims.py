@@ -1,4 +1,4 @@
-"""Derived claims about the late flow, and about what it selects.  Data only."""
+"""Derived claims about the late flow.  Data only."""
 
 from __future__ import annotations
 
@@ -52,51 +52,6 @@ LATE_CLAIMS: Final[tuple[Claim, ...]] = (
         rests_on=("flow.orbit", "rate.monotone-margin", "symbolic.kkt-reparameterized"),
         falsified_by="An orbit whose sum exceeds the bound by more than the sum's own error.",
         not_shown="Pointwise convergence of the residual: only its mean is bounded. " + _SAMPLED,
-    ),
-    Claim(
-        key="selection.selected-svm",
-        kind="selection",
-        title="A settled run solves the problem of the tokens it selected",
-        statement=(
-            "Whatever tokens the flow of separate diagonal weights settles on, its direction "
-            "attains the best l1 margin of the problem of those tokens over the tokens of lower "
-            "score."
-        ),
-        latex=(
-            r"\frac{\min_{l : \gamma_{il} < \gamma_{i\alpha_i}} (x_{i\alpha_i} - x_{il})^\top W "
-            r"z_i}{N(W)} \to \gamma^*_\alpha, \quad \alpha_i = \arg\max_l s_{il}"
-        ),
-        citation=derived(
-            "Tokens of higher score push with e^{-m_h}, exponentially less than the margins "
-            "that bind, so the late flow is that of the selected problem (cf. locally optimal "
-            "tokens, arXiv 2306.13596, 2308.16898)."
-        ),
-        assumptions=("realisable",),
-        rests_on=("flow.orbit",),
-        falsified_by=(
-            "A run settled by the selected problem's own solution whose certificate closes for "
-            "another problem."
-        ),
-        not_shown="Runs that have not settled, or whose selection cannot be decided. " + _SAMPLED,
-    ),
-    Claim(
-        key="selection.selected-svm-combined",
-        kind="selection",
-        title="So does a settled run of combined weights, in the l2 norm",
-        statement=(
-            "Whatever tokens the flow of combined diagonal weights settles on, its direction "
-            "attains the best l2 margin of the problem of those tokens."
-        ),
-        latex=r"\frac{\min_r (A_\alpha \beta)_r}{\|\beta\|_2} \to \gamma^*_\alpha",
-        citation=derived("As for separate weights, with W' = G(p)."),
-        sentences=("S4",),
-        assumptions=("realisable",),
-        rests_on=("flow.orbit",),
-        falsified_by=(
-            "A run settled by the selected problem's own solution whose certificate closes for "
-            "another problem."
-        ),
-        not_shown="Runs that have not settled, or whose selection cannot be decided. " + _SAMPLED,
     ),
     Claim(
         key="limit.one-sample",

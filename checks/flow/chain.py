@@ -52,5 +52,6 @@ def drift(start: Start, stretches: list[Stretch]) -> float | None:
             scale = np.exp(stretch.after[-1] / 2)
             k, q = stretch.after[:-1].reshape(2, *key.shape) * scale
             change = (k.T @ k - q.T @ q) - (key.T @ key - query.T @ query)
-        worst = max(worst, float(np.abs(change).max() / ((k * k).sum() + (q * q).sum())))
+        size = (k * k).sum() + (q * q).sum() or 1.0  # weights of 0 stay 0
+        worst = max(worst, float(np.abs(change).max() / size))
     return worst

@@ -290,6 +290,8 @@ def _relative_change(z: Array, other: Array, small: float) -> float:
     """|T - 1| (Frobenius) of the T with z = T other (2d x e); directions of other smaller
     than ``small`` times its largest are measured against that size."""
     _, sizes, axes = np.linalg.svd(other, full_matrices=False)
+    if sizes[0] == 0:  # weights of 0 stay 0, and deviate by 0, not by 0/0
+        return np.inf if z.any() else 0.0
     return float(np.linalg.norm((z - other) @ axes.T / np.maximum(sizes, small * sizes[0])))
 
 

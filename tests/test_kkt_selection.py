@@ -1,0 +1,112 @@
+"""The residuals of KKT and the claims about what a run selected: they hold, and they can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from checks import aligned_checks, judging, kkt_checks, limit_checks, selection_checks
+from checks.budgets import PROFILES
+from checks.cases import Case, campaign_specs, decode
+from checks.context import Context
+from checks.outcomes import CaseResult, Outcome
+from checks.problems import constraints_of
+from theory.catalogue import CLAIMS
+
+Check = Callable[[Sequence[Case], Context], list[CaseResult]]
+
+
+def context(claim: str) -> Context:
+    return Context(claim, CLAIMS[claim].assumptions, PROFILES["quick"], "cpu")
+
+
+def drawn(family: str, shape: tuple[int, int, int], count: int) -> list[Case]:
+    return [decode(s) for s in campaign_specs("kkt-selection", family, shape, 0, range(count))]
+
+
+def outcomes(results: Sequence[CaseResult]) -> set[Outcome]:
+    return {r.outcome for r in results if r.informative}
+
+
+PRIMAL = context("limit.kkt-primal-feasibility")
+
+
+def test_the_primal_residual_is_bounded_by_the_gap_of_its_own_state() -> None:
+    found = kkt_checks.kkt_primal_feasibility(
+        drawn("diagonal/separable/separating", (3, 3, 4), 8), PRIMAL
+    )
+    assert outcomes(found) == {Outcome.HELD}
+    assert all(len(r.measurements) == 2 for r in found if r.outcome is Outcome.HELD)
+
+
+@pytest.mark.parametrize(("column", "factor"), [(2, 1 - 1e-3), (3, 1 - 1e-3)])
+def test_a_wrong_curve_is_refuted(
+    column: int, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A margin or a dual bound of the orbit a thousandth too small: by its own certificate."""
+    honest = limit_checks.follow
+
+    def spoilt(cases: Sequence[Case], context: Context) -> list[limit_checks.Run]:
+        runs = honest(cases, context)
+        for run in runs:
+            run.curve[:, column] *= factor
+        return runs
+
+    cases = drawn("diagonal/separable/separating", (3, 3, 4), 8)
+    found = limit_checks.measure(
+        cases, limit_checks.Target("l1", "l2"), PRIMAL, kkt_checks._primal_feasibility, spoilt
+    )
+    assert Outcome.HELD not in outcomes(found)
+    if column == 3:
+        assert Outcome.FALSIFIED in outcomes(found)
+
+
+SELECTED = {
+    "selection.selected-svm-frobenius": (
+        selection_checks.combined, "combined/unconstrained/random", (4, 3, 4), "nuclear",
+        limit_checks.follow,
+    ),
+    "selection.selected-svm-aligned": (
+        selection_checks.aligned, "factored/symmetrised/aligned-random", (12, 3, 3), "frobenius",
+        aligned_checks.follow,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", SELECTED)
+def test_full_weights_solve_the_problem_of_their_tokens_and_not_the_other_norms(
+    claim: str,
+) -> None:
+    check, family, shape, other, follow = SELECTED[claim]
+    cases = drawn(family, shape, 16)
+    found = check(cases, context(claim))
+    assert outcomes(found) == {Outcome.HELD}
+    assert any(selection_checks.ELSEWHERE in r.regions for r in found)
+    wrong = selection_checks._measure(cases, context(claim), other, follow)
+    assert outcomes(wrong) == {Outcome.FALSIFIED}
+
+
+def test_the_aligned_optimum_is_that_of_the_direct_oracle() -> None:
+    """Two routes to the nuclear optimum of the tokens selected: the diagonal form, and none."""
+    cases = drawn("factored/symmetrised-rotated/aligned-random", (12, 3, 3), 6)
+    elsewhere = 0
+    for case, run in zip(cases, aligned_checks.follow(cases, PRIMAL), strict=True):
+        constraints = constraints_of(run.problem, run.selected)
+        if not run.settled or run.reached or len(constraints) == 0:
+            continue
+        elsewhere += 1
+        form = judging.solution(constraints, "nuclear", case.alignment, run.selected)
+        direct = judging.solution(constraints, "nuclear", None, run.selected)
+        assert max(form.lower, direct.lower) <= min(form.upper, direct.upper)
+    assert elsewhere
+
+
+def test_a_vacuous_case_names_its_assumption() -> None:
+    claim = "selection.selected-svm-aligned"
+    case = drawn("factored/symmetrised/aligned-random", (12, 3, 3), 1)[0]
+    bare = replace(case, alignment=None)
+    (found,) = selection_checks.aligned([bare], context(claim))
+    assert found.outcome is Outcome.VACUOUS
+    assert found.reason.startswith("aligned is unmet")
