@@ -29,7 +29,7 @@ TINY = Budget(
 )  # fmt: skip
 CLAIM = "limit.combined-l2"
 SHAPES = ((2, 3, 3), (4, 3, 6))
-STREAM = replace(streams.COMBINED_DIAGONAL_LIMIT, shapes=SHAPES, share=1.0)
+STREAM = replace(streams.COMBINED_DIAGONAL_LIMIT, shapes=SHAPES, share=1.0, must_see=())
 
 
 def _order(claims: Sequence[str], directory: Path, **changes: Any) -> Order:
