@@ -13,7 +13,7 @@ from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.flow import integrate
 from checks.flow.probes import Recorder, Stretch
-from checks.flow.reference import Reference, ReferenceFailure, radau
+from checks.flow.reference import Reference, ReferenceFailure, lsoda
 from checks.frames import Alignment
 from checks.judging import Judged
 from checks.limit_checks import Prepared, Target, unmet, vacuous
@@ -192,7 +192,7 @@ def _states(form: Alignment, start: Start) -> list[tuple[Array, Array]]:
     states, at = [], 0.0
     for time in _POINTS:
         try:
-            raw = radau(reference.velocity, raw, time - at) if time > at else raw
+            raw = lsoda(reference.velocity, raw, time - at) if time > at else raw
         except ReferenceFailure:
             break
         at = time

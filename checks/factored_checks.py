@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.integrate import DOP853
+from scipy.integrate import LSODA
 
 from checks import flow_checks
 from checks.cases import Case
@@ -52,7 +52,7 @@ def _drift(case: Case) -> tuple[list[Measurement], bool]:
     """The drift relative to |Z|^2, and whether W has moved at all."""
     before = np.stack([np.asarray(case.start.key), np.asarray(case.start.query)])
     reference = Reference(case.problem, "factored", before.shape[1:])
-    solver = DOP853(
+    solver = LSODA(
         lambda _, raw: reference.velocity(raw), 0.0, before.ravel(), _SPAN,
         rtol=_RTOL, atol=_RTOL * 1e-3,
     )  # fmt: skip

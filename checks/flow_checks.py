@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.integrate import DOP853
+from scipy.integrate import LSODA
 
 from checks import runs, tolerances
 from checks.cases import Case
@@ -246,7 +246,7 @@ class _Direct:
 
 
 def _integrate_directly(problem: AttentionProblem, start: Start) -> _Direct:
-    """k' = q A^T lambda, q' = k A^T lambda by DOP853, in rescaled time up to _SPAN."""
+    """k' = q A^T lambda, q' = k A^T lambda by LSODA, in rescaled time up to _SPAN."""
     reference = Reference(problem, "diagonal", (problem.dim,))
     d = problem.dim
 
@@ -256,7 +256,7 @@ def _integrate_directly(problem: AttentionProblem, start: Start) -> _Direct:
         return np.concatenate((q * g, k * g, 2 * g))
 
     initial = np.concatenate((np.asarray(start.key), np.asarray(start.query), np.zeros(d)))
-    solver = DOP853(velocity, 0.0, initial, _SPAN, rtol=_RTOL, atol=_RTOL * 1e-3)
+    solver = LSODA(velocity, 0.0, initial, _SPAN, rtol=_RTOL, atol=_RTOL * 1e-3)
     steps = 0
     while solver.status == "running" and steps < 5_000:
         solver.step()

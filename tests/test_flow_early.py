@@ -16,7 +16,7 @@ from checks.flow import rodas
 from checks.flow.geometries import Geometry
 from checks.flow.integrate import integrate
 from checks.flow.probes import Recorder
-from checks.flow.reference import radau
+from checks.flow.reference import lsoda
 from checks.flow.settings import Settings
 from checks.flow.weights import Pairs, weights_jacobian
 from tests.flow_fixture import MODELS, drawn, geometry_of
@@ -126,7 +126,7 @@ def measured_order(model: str, first: int) -> np.ndarray:
     y0 = state_of(geometry, 0.5, first)
     errors = []
     fields = [partial(field_of_row, geometry, scores, row) for row in range(6)]
-    exact = np.stack([radau(f, y0[row].numpy(), 1.0) for row, f in enumerate(fields)])
+    exact = np.stack([lsoda(f, y0[row].numpy(), 1.0) for row, f in enumerate(fields)])
     for steps in (16, 32):
         y, h = y0, torch.full((6,), 1.0 / steps, dtype=torch.float64)
         for _ in range(steps):
@@ -168,7 +168,7 @@ def test_stiff_states_late_in_the_orbit() -> None:
         y = torch.tensor(np.stack([late[0], late[0]]))
         new, error = one_step(geometry.select(at), scores[at], y, h)
         field = partial(field_of_row, geometry, scores, row)
-        exact = radau(field, late[0], 0.05)
+        exact = lsoda(field, late[0], 0.05)
         weights, slope = weights_jacobian(geometry.select(at).margins(y).view(2, 3, 3), scores[at])
         jacobian = geometry.select(at).velocity_jacobian(y, weights.p.flatten(1), slope)
         stiffness.append(-0.05 * float(torch.linalg.eigvals(jacobian[0]).real.min()))

@@ -16,7 +16,7 @@ from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.integrate import integrate
 from checks.flow.probes import Recorder
-from checks.flow.reference import radau, reduced_velocity
+from checks.flow.reference import lsoda, reduced_velocity
 from checks.flow.settings import Settings
 
 
@@ -29,7 +29,7 @@ def departure(
     margins are equal.  p_2 ~ H_11 - H_21 = (3/20 - lead/2) e^40 > 0 up to w_1 = 3/10 w_2, and
     w_1 grows faster than w_2.  At e^40 the reduced equation is exact to 1e-16.  Returns
     geometry and state (twice the same row), the step, p at its start, and the true u at its
-    end, by scipy's Radau with both rows, then with the first alone.
+    end, by the reference with both rows, then with the first alone.
     """
     rows = np.array([[1.0, 0.5, 0.0], [1.5, 0.2, 1.0]])
     weights = np.array([lead, 1.0, 0.3 - lead / 2])
@@ -38,7 +38,7 @@ def departure(
     field = reduced_velocity(rows, np.exp)
 
     def moved(time: float) -> np.ndarray:
-        return radau(lambda u: 2 * field(u)[0], start, time)
+        return lsoda(lambda u: 2 * field(u)[0], start, time)
 
     leaving = brentq(lambda time: field(moved(time))[1][1], 1e-6, 2.0)
     step = leaving / share
@@ -79,10 +79,10 @@ def test_while_nothing_leaves_the_step_is_exact(lead: float) -> None:
     kappa, mask = torch.zeros((2, 2), dtype=torch.float64), torch.ones((2, 2), dtype=torch.bool)
     rows, span = geometry.rows[0].numpy(), 0.5 * float(h[0])
     field = reduced_velocity(rows, np.exp)
-    end = radau(lambda u: 2 * field(u - 40.0)[0], y[0].numpy(), span)
+    end = lsoda(lambda u: 2 * field(u - 40.0)[0], y[0].numpy(), span)
     step = implicit.double_step(geometry, y, p, h / 2, kappa, mask)
     assert float((p - step.p).abs().max()) > 0.01
-    # Radau's relative 1e-10 of u of size 40; the step's own is Newton's last change, squared.
+    # The reference: 1e-11 of u of size 40; the step: Newton's last change, squared.
     assert np.abs(step.state[0].numpy() - end).max() <= 1e-8
     assert float(step.error[0]) <= 1e-8
 

@@ -18,7 +18,7 @@ from checks.flow.factored import FactoredGeometry
 from checks.flow.fidelity import STEP_BOUND, Auditor
 from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Recorder, Stretch
-from checks.flow.reference import radau, reduced_factored
+from checks.flow.reference import lsoda, reduced_factored
 from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start, constraints_of
@@ -220,8 +220,8 @@ def test_order_of_the_late_step() -> None:
 
 
 def followed(field: Callable[[Array], tuple[Array, Array]], state: Array, span: float) -> Array:
-    """The reduced equation from a state over a span; rho from 0, so that Radau sees Z."""
-    end = radau(lambda u: field(u)[0], np.append(state[:-1], 0.0), span)
+    """The reduced equation over a span; rho from 0, so that its error control sees Z."""
+    end = lsoda(lambda u: field(u)[0], np.append(state[:-1], 0.0), span, rtol=1e-13)
     end[-1] += state[-1]
     return end
 

@@ -18,7 +18,7 @@ from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.integrate import integrate
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Recorder, Stretch
-from checks.flow.reference import ReferenceFailure, radau
+from checks.flow.reference import ReferenceFailure, lsoda
 from checks.flow.settings import Settings
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
 
@@ -234,7 +234,7 @@ def test_a_reference_that_cannot_answer_never_passes() -> None:
         return np.asarray(np.sin(1e9 * y) * 1e3 + calls % 2)
 
     with pytest.raises(ReferenceFailure):
-        radau(erratic, np.ones(2), 1e6)
+        lsoda(erratic, np.ones(2), 1e6)
     assert not Audit("none", None, 1.0, "reference: gave up").passed
     assert not Audit("raw", 2 * STEP_BOUND, 1.0).passed
     assert not Audit("raw", float("nan"), 1.0).passed

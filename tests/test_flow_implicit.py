@@ -15,7 +15,7 @@ from torch import Tensor
 
 from checks.flow import implicit
 from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
-from checks.flow.reference import radau
+from checks.flow.reference import lsoda
 from checks.flow.rows import Rows
 from tests.flow_fixture import best_margin
 
@@ -211,11 +211,11 @@ def late_field(
 
 @pytest.mark.parametrize("model", ["diagonal", "combined"])
 def test_measured_orders_are_1_and_2(model: str) -> None:
-    """At norm e^2 .. e^3, where p still has a closed form, against scipy's Radau."""
+    """At norm e^2 .. e^3, where p still has a closed form, against the reference."""
     geometry, y0, kappa, mask = problem(11, 5, 4, 2.0, model, batch=6)
     span = 0.5
     fields = [partial(late_field, geometry, kappa, mask, row) for row in range(6)]
-    exact = [radau(field, y0[row].numpy(), span) for row, field in enumerate(fields)]
+    exact = [lsoda(field, y0[row].numpy(), span) for row, field in enumerate(fields)]
     truth = torch.tensor(np.stack(exact))
     p0 = torch.softmax(torch.where(mask, kappa - geometry.margins(y0), -torch.inf), -1)
     simple, extrapolated = [], []
@@ -299,7 +299,7 @@ def test_sizes_beyond_float64(log_norm: float) -> None:
     p = uniform(mask)
     leap = torch.full((3,), 15.0, dtype=torch.float64)
     gone = torch.zeros(3, dtype=torch.float64)
-    for _ in range(120):
+    for _ in range(140):
         solve = implicit.implicit_step(geometry, y, p, leap / geometry.dual_norm(p), kappa, mask)
         ok = solve.converged
         assert torch.isfinite(solve.state[ok]).all()

@@ -18,7 +18,7 @@ from checks.flow.probes import Stretch
 from checks.flow.reference import (
     Reference,
     ReferenceFailure,
-    radau,
+    lsoda,
     reduced_factored,
     reduced_velocity,
 )
@@ -50,7 +50,7 @@ _BALANCED = 1e-3
 """Active margins are equal up to the local error of a step, 1e-4 times their condition; one
 that becomes active within the step starts it further off."""
 _SMALL = 1e-6
-"""Radau's 1e-10 of the largest entry is 1e-4 of a direction this small: below STEP_BOUND."""
+"""The reference's 1e-11 of the largest entry is 1e-5 of a direction this small."""
 _LEFT_OUT = -np.log(_ACTIVE) / 1e-4
 """Times e^-rho: the direction of which the terms left out, e^-rho ln(1/p), are 1e-4."""
 
@@ -257,7 +257,7 @@ class Auditor:
         field_of: Callable[[Array], Field],
         margins_of: Callable[[Array], Array],
         state: Array,
-        move: Callable[[Callable[[Array], Array], Array, float], Array] = radau,
+        move: Callable[[Callable[[Array], Array], Array, float], Array] = lsoda,
         balance: Callable[[Array, Array], Array | None] | None = None,
     ) -> tuple[Array | None, str]:
         """State at the end of the stretch under the index-reduced field of its active rows.

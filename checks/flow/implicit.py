@@ -6,7 +6,7 @@ of length Delta solves, with the *advanced* margins m = e^rho m^,
 
     m^_r + eps (ln p_r - kappa_r) = mu   for all r,    sum p = 1,    eps = e^-rho,
 
-by Newton's method on p with an entropy weight eps lowered to its true value.
+by Newton's method on p, from the p of the step before.
 
 A long step of this kind is a proximal-point step of the SVM itself: it would reach the
 SVM's optimum whatever gradient flow did.  What makes its output evidence about gradient
@@ -29,10 +29,6 @@ _TINY = 1e-300
 _LAST_CHANGE = 1e-5
 """Largest relative change in the last Newton iteration: what it leaves is of its square (2e-8
 at most, seen, on nearly dependent margins), far below the local error allowed (3e-4 a step)."""
-_CALM, _LEAP = 1e-2, 1e-4
-"""Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
-_FIRST_EPS = 1e-10
-"""Entropy weight a solve starts at: p is warm, so most of the descent can be left out."""
 UNFELT = 1e-11
 """Margins that balance to this, relative to their size, are balanced: p is what it may be.
 Their rounding, amplified by the condition of the active ones, moves p by more than that."""
@@ -73,9 +69,8 @@ def implicit_step(
     converged = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
     rho = geometry.log_size(geometry.advance(y, p, step))
-    target = torch.exp(-rho).clamp_min(EPS_FLOOR)
+    eps = torch.exp(-rho).clamp_min(EPS_FLOOR)
     system = _System(geometry, y, step, rho, kappa, inside)
-    eps = target.clamp_min(_FIRST_EPS)
     live = torch.arange(len(y), device=y.device)
     for _ in range(NEWTON_LIMIT):
         update = system.newton(p, eps)
@@ -89,14 +84,12 @@ def implicit_step(
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         returning = small & (update.fixed > SMALL)
-        done = (eps <= target) & settled & ~returning.any(-1)
+        done = settled & ~returning.any(-1)
         # Where all is solved already, a further increment is noise, and not a small one.
         factor = _log_factor(update.ratio, update.entropic) * (1 - solved.to(p.dtype)[:, None])
         p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), p * torch.exp(factor))
         p = p * system.inside
         p = p / p.sum(-1, keepdim=True)
-        fall = torch.where(change < _CALM, _LEAP, 0.1)
-        eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, target), eps)
         leaving = done | ~torch.isfinite(change)
         if leaving.any():
             final[live[leaving]] = p[leaving]
@@ -105,7 +98,7 @@ def implicit_step(
             if len(stay) == 0:
                 break
             system = system.select(stay)
-            live, p, target, eps = live[stay], p[stay], target[stay], eps[stay]
+            live, p, eps = live[stay], p[stay], eps[stay]
     return Solve(final, geometry.advance(y, final, step), converged)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from checks.flow import fidelity
 from checks.flow.fidelity import Audit, Auditor, Field
 from checks.flow.probes import Stretch
-from checks.flow.reference import Reference, ReferenceFailure, radau, reduced_velocity
+from checks.flow.reference import Reference, ReferenceFailure, lsoda, reduced_velocity
 from checks.problems import Array
 
 _FLAT = 1e-12
@@ -54,7 +54,7 @@ class MirrorAuditor(Auditor):
             if stretch.late and stretch.log_norm > fidelity._RAW_LIMIT:
                 return self._deep(stretch)
             reference = Reference(self.problem, "combined", self.start.weights.shape)
-            end = radau(
+            end = lsoda(
                 lambda theta: reference.ascent(self._beta(theta))[0], stretch.before, stretch.step
             )
         except ReferenceFailure as failure:

@@ -18,7 +18,7 @@ class Settings:
     late_tolerance: float = 3e-4
     """Distance of one full to two half implicit steps, and what ``implicit.double_step`` charges
     beside it; the orbit goes on from the extrapolation, one order better where p is smooth."""
-    gap: float = 5e-7
+    gap: float = 5e-9
     """The certificate counts as closed once 1 - primal/dual is below this."""
     horizon: float = 4000.0
     """Largest ln N(W); THEORY.md 3: the slowest coordinates ask for 3,700 at 1e-4."""
