@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from scipy.optimize import linprog, nnls
 
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.combined import CombinedGeometry, VectorGeometry
+from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.rows import Rows
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
@@ -57,7 +58,9 @@ def geometry_of(
         key = stack([np.asarray(s.key) for s in starts])
         query = stack([np.asarray(s.query) for s in starts])
         return DiagonalGeometry.of(rows, key, query), scores
-    return CombinedGeometry(rows, stack([s.weights for s in starts])), scores
+    weights = stack([s.weights for s in starts])
+    kind = VectorGeometry.of if weights.dim() == 2 else CombinedGeometry
+    return kind(rows, weights), scores
 
 
 def norm_of(weights: Array, norm: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from checks.flow import implicit, late
 from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks
+from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.integrate import integrate
 from checks.flow.orbit import Orbit
@@ -139,12 +140,12 @@ def quadratic_mirror(patch: Plant) -> None:
 
 def wrong_combined_rate(patch: Plant) -> None:
     """Combined weights that move at twice their speed."""
-    honest = CombinedGeometry.advance
+    for kind in (VectorGeometry, CombinedGeometry):
+        patch.setattr(kind, "advance", _doubled(kind.advance))
 
-    def doubled(self: CombinedGeometry, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
-        return honest(self, y, p, 2 * step)
 
-    patch.setattr(CombinedGeometry, "advance", doubled)
+def _doubled(honest: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda self, y, p, step: honest(self, y, p, 2 * step)
 
 
 PLANTS = {

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from checks.flow import implicit
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.combined import VectorGeometry
+from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.reference import lsoda
 from checks.flow.rows import Rows
 from tests.flow_fixture import best_margin
@@ -49,7 +50,7 @@ def problem(
         other = torch.where(sign > 0, geometry.log_plus, geometry.log_minus)
         return geometry, sign * (lead - other), kappa, mask
     base = weights * np.exp(log_norm)
-    combined = CombinedGeometry(data, base)
+    combined = VectorGeometry.of(data, base)
     return combined, combined.initial(), kappa, mask
 
 
@@ -260,16 +261,11 @@ def test_duplicate_rows_share_their_weight(model: str) -> None:
         h = h * torch.exp(geometry.log_size(y))
     alone = implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask)
     twice = torch.tensor([0, 1, 2, 3, 3])
-    if isinstance(geometry, DiagonalGeometry):
-        double: Geometry = replace(geometry, rows=geometry.rows[:, twice])
-        z = y
-    else:
-        assert isinstance(geometry, CombinedGeometry)
-        rows = Rows(geometry.rows.delta[:, twice], geometry.rows.query[:, twice])
-        double, z = CombinedGeometry(rows, geometry.base), y[:, twice]
+    assert isinstance(geometry, DiagonalGeometry | VectorGeometry)
+    double = replace(geometry, rows=geometry.rows[:, twice])
     # ln 2 less entropy each: the pair then weighs what the row weighed.
     shared = kappa[:, twice] - torch.tensor([0, 0, 0, 1, 1]) * np.log(2)
-    both = implicit.implicit_step(double, z, uniform(mask[:, twice]), h, shared, mask[:, twice])
+    both = implicit.implicit_step(double, y, uniform(mask[:, twice]), h, shared, mask[:, twice])
     assert (both.converged & alone.converged).all()
     assert float((both.p[:, 3] - both.p[:, 4]).abs().max()) <= 1e-8
     merged = torch.cat((both.p[:, :3], both.p[:, 3:].sum(-1, keepdim=True)), -1)

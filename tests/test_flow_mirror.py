@@ -11,6 +11,7 @@ from checks.cases import case_from_record, case_record
 from checks.flow import integrate
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.settings import Settings
+from checks.flow.weights import Slope
 from checks.problems import BadInput, Start
 from tests.exact_cases import cases
 
@@ -34,7 +35,10 @@ def test_slopes_are_those_of_the_margins(exponent: float) -> None:
     step, rho = torch.full_like(y[:, 0], 0.3), geometry.log_size(y)
     margins, slope = geometry.linearise(y, p, step, rho)
     assert torch.equal(margins, geometry.scaled_margins(geometry.advance(y, p, step), rho))
-    jacobian = geometry.velocity_jacobian(y, p, torch.diag_embed(torch.ones_like(p)))
+    none = torch.zeros_like(p).unsqueeze(1)
+    identity = Slope(none - 1, none, none, none)
+    assert torch.equal(identity.dense(), torch.eye(p.shape[-1]).double().expand(len(p), -1, -1))
+    jacobian = geometry.velocity_jacobian(y, p, identity)
     h = 1e-6
     for s in range(p.shape[-1]):
         moved = p.clone()

@@ -129,7 +129,7 @@ class FactoredGeometry(Geometry):
         size = torch.exp(rho)[:, None, None]
         slopes = size * gradient  # dm_r/dy, less its last entry, dm_r/drho = m_r
         slopes[:, :, -1:] = size * (left * right).sum(-1, keepdim=True)
-        jacobian = gradient.mT @ (slope @ slopes)
+        jacobian = slope.between(gradient, slopes)
         d, e = key.shape[1:]
         eye = torch.eye(e, dtype=y.dtype, device=y.device)
         across = (self._adjoint(p)[:, :, None, :, None] * eye[:, None, :]).reshape(-1, d * e, d * e)

@@ -1,11 +1,12 @@
-"""How the weights move under given simplex weights p, one class a parametrisation.
+"""How the weights move under given simplex weights p: the interface, and diagonal weights.
 
 A geometry knows nothing of scores, softmax or step control.  It keeps a flat state y
 (B, D) a row, moves it exactly while p is constant, and tells margins, sizes and slopes.
 ``rescaled time'' tau below is THEORY.md 3: d tau = (sum_r |lambda_r|) dt.
 
 DiagonalGeometry  y = u, u' = 2 A^T p:  beta = (a^2 e^u - b^2 e^-u)/2, a, b = w+(0), w-(0).
-CombinedGeometry  y = alpha, alpha' = p: W = base + sum_r alpha_r G_r.
+Elsewhere: weights trained as one (``combined``), key and query matrices (``factored``,
+``mirrored``), mirror flow (``mirror``).
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class DiagonalGeometry(Geometry):
 
     def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         plus, minus = self._halves(y, torch.zeros_like(y[:, 0]))
-        return 2 * self.rows.mT @ (slope @ (self.rows * (plus + minus).unsqueeze(-2)))
+        return slope.between(self.rows, self.rows) * (2 * (plus + minus)).unsqueeze(-2)
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
         # u is a log weight, so its absolute error is the relative error of beta_j.
@@ -220,105 +221,6 @@ class DiagonalGeometry(Geometry):
     def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
         plus, minus = self._halves(y, rho)
         return 2 * ((plus + minus) * combine(self.rows, p) ** 2).sum(-1)
-
-
-@dataclass(frozen=True)
-class CombinedGeometry(Geometry):
-    """W trained directly (S4): W = base + sum_r alpha_r G_r, alpha' = p.
-
-    The chart alpha keeps the linear algebra in R dimensions, whatever d is.  Diagonal
-    weights, base (B, d): norm l2.  Full weights, base (B, d, d): norm frobenius; G_r =
-    delta_r z_r^T stays two vectors.
-    """
-
-    rows: Rows
-    base: Tensor
-    grows_exponentially = False
-
-    @property
-    def norm(self) -> str:
-        return "frobenius" if self.base.dim() == 3 else "l2"
-
-    def select(self, index: Tensor) -> CombinedGeometry:
-        return CombinedGeometry(self.rows.select(index), self.base[index])
-
-    def rebase(self, rows: Rows, y: Tensor) -> tuple[CombinedGeometry, Tensor]:
-        # alpha counts rows relative to the old reference: start a new chart at today's W.
-        base = self.base + self._adjoint(y)
-        return CombinedGeometry(rows, base), torch.zeros_like(y)
-
-    def narrow(self, slots: Tensor, y: Tensor) -> tuple[CombinedGeometry, Tensor]:
-        return replace(self, rows=self.rows.take(slots)), torch.gather(y, 1, slots)
-
-    def widen(self, y: Tensor, slots: Tensor, count: int) -> Tensor:
-        return y.new_zeros(len(y), count).scatter(1, slots, y)
-
-    def initial(self) -> Tensor:
-        return torch.zeros_like(self.rows.delta[:, :, 0])
-
-    def _adjoint(self, p: Tensor) -> Tensor:
-        """sum_r p_r G_r, shaped like base."""
-        if self.base.dim() == 3:
-            return (self.rows.delta * p.unsqueeze(-1)).mT @ self.rows.query
-        return combine(self.rows.delta * self.rows.query, p)
-
-    def _gram(self) -> Tensor:
-        """(B, N, N) <G_r, G_s>."""
-        delta, query = self.rows.delta, self.rows.query
-        if self.base.dim() == 3:
-            return (delta @ delta.mT) * (query @ query.mT)
-        return (delta * query) @ (delta * query).mT
-
-    def _full(self, y: Tensor) -> Tensor:
-        return self.base + self._adjoint(y)
-
-    def log_size(self, y: Tensor) -> Tensor:
-        return torch.log(torch.linalg.vector_norm(self._full(y).flatten(1), dim=-1))
-
-    def scaled_margins(self, y: Tensor, rho: Tensor) -> Tensor:
-        delta, query = self.rows.delta, self.rows.query
-        if self.base.dim() == 3:
-            w = self._full(y) * torch.exp(-rho)[:, None, None]
-            return (delta * (query @ w.mT)).sum(-1)
-        w = self._full(y) * torch.exp(-rho).unsqueeze(-1)
-        return (delta * query * w.unsqueeze(-2)).sum(-1)
-
-    def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
-        return y + step.unsqueeze(-1) * p
-
-    def curvature(self, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
-        return (step * torch.exp(-rho))[:, None, None] * self._gram()
-
-    def velocity(self, y: Tensor, p: Tensor) -> Tensor:
-        return p
-
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
-        return slope @ self._gram()
-
-    def distance(self, y: Tensor, other: Tensor) -> Tensor:
-        change = torch.linalg.vector_norm(self._adjoint(y - other).flatten(1), dim=-1)
-        # Margins, not directions, enter the softmax: below size 1 the error is absolute.
-        return change / (1 + torch.exp(self.log_size(y)))
-
-    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return 2 * fine - coarse
-
-    def raw(self, y: Tensor) -> Tensor:
-        return self._full(y).flatten(1)
-
-    def weights(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        w = self._full(y).flatten(1)
-        rho = self.log_size(y)
-        return w * torch.exp(-rho).unsqueeze(-1), rho
-
-    def norm_of(self, weights: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(weights, dim=-1)
-
-    def dual_norm(self, p: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(self._adjoint(p).flatten(1), dim=-1)
-
-    def margin_growth(self, y: Tensor, p: Tensor, rho: Tensor) -> Tensor:
-        return torch.exp(-rho) * self.dual_norm(p) ** 2
 
 
 _LN2 = 0.6931471805599453

@@ -29,6 +29,10 @@ _TINY = 1e-300
 _LAST_CHANGE = 1e-5
 """Largest relative change in the last Newton iteration: what it leaves is of its square (2e-8
 at most, seen, on nearly dependent margins), far below the local error allowed (3e-4 a step)."""
+_CALM, _LEAP = 1e-2, 1e-4
+"""Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
+_LARGE_EPS = 1e-10
+"""Entropy weight that a solve from a cold p starts at."""
 UNFELT = 1e-11
 """Margins that balance to this, relative to their size, are balanced: p is what it may be.
 Their rounding, amplified by the condition of the active ones, moves p by more than that."""
@@ -65,17 +69,28 @@ def implicit_step(
     inside = mask.to(p.dtype)
     p = p.clamp_min(_TINY) * inside
     p = p / p.sum(-1, keepdim=True)
-    final = p.clone()
-    converged = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
     rho = geometry.log_size(geometry.advance(y, p, step))
     eps = torch.exp(-rho).clamp_min(EPS_FLOOR)
     system = _System(geometry, y, step, rho, kappa, inside)
-    live = torch.arange(len(y), device=y.device)
+    final, converged = _solve(system, p, eps, eps)
+    lost = torch.nonzero(~converged).squeeze(-1)
+    if len(lost):  # p was not warm enough: come from a larger entropy
+        start = eps[lost].clamp_min(_LARGE_EPS)
+        final[lost], converged[lost] = _solve(system.select(lost), p[lost], start, eps[lost])
+    return Solve(final, geometry.advance(y, final, step), converged)
+
+
+def _solve(system: _System, p: Tensor, eps: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Newton's method on p while the entropy weight falls from eps to its target; which rows
+    converged."""
+    final = p.clone()
+    converged = torch.zeros(len(p), dtype=torch.bool, device=p.device)
+    live = torch.arange(len(p), device=p.device)
     for _ in range(NEWTON_LIMIT):
-        update = system.newton(p, eps)
         small = p <= SMALL
         large = 1 - small.to(p.dtype)
+        update = system.newton(p, eps, large)
         change = (update.ratio * large).abs().amax(-1)
         # In a short step, and between nearly dependent constraints, margins hardly answer to
         # p: it is determined up to their rounding.
@@ -84,12 +99,14 @@ def implicit_step(
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         returning = small & (update.fixed > SMALL)
-        done = settled & ~returning.any(-1)
+        done = (eps <= target) & settled & ~returning.any(-1)
         # Where all is solved already, a further increment is noise, and not a small one.
         factor = _log_factor(update.ratio, update.entropic) * (1 - solved.to(p.dtype)[:, None])
         p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), p * torch.exp(factor))
         p = p * system.inside
         p = p / p.sum(-1, keepdim=True)
+        fall = torch.where(change < _CALM, _LEAP, 0.1)
+        eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, target), eps)
         leaving = done | ~torch.isfinite(change)
         if leaving.any():
             final[live[leaving]] = p[leaving]
@@ -98,8 +115,8 @@ def implicit_step(
             if len(stay) == 0:
                 break
             system = system.select(stay)
-            live, p, eps = live[stay], p[stay], eps[stay]
-    return Solve(final, geometry.advance(y, final, step), converged)
+            live, p, target, eps = live[stay], p[stay], target[stay], eps[stay]
+    return final, converged
 
 
 @dataclass(frozen=True)
@@ -119,8 +136,12 @@ class _System:
             *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.inside)),
         )
 
-    def newton(self, p: Tensor, eps: Tensor) -> _Update:
-        """What Newton's method makes of p at entropy weight eps; nothing where p is 0."""
+    def newton(self, p: Tensor, eps: Tensor, large: Tensor) -> _Update:
+        """What Newton's method makes of p at entropy weight eps; nothing where p is 0.
+
+        large (B, N), 0 or 1: the others stay as they are, since the method would have more
+        taken from a small weight than there is, and given to the large ones.
+        """
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
         e = eps.unsqueeze(-1)
         positive = p + (1 - self.inside)  # 1 off the mask, where nothing may be divided by 0
@@ -129,7 +150,7 @@ class _System:
         residual = (force - (p * force).sum(-1, keepdim=True)) * self.inside
         # Row r of diag(p) H + eps I, divided by p + eps, keeps the elimination balanced.
         total = p + e
-        weight = p / total
+        weight = p / total * large
         matrix = weight.unsqueeze(-1) * hessian
         matrix.diagonal(dim1=-2, dim2=-1).add_(e / total)
         right = torch.stack((-weight * residual, weight), dim=-1)

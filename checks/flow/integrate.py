@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from checks.flow import early, late
+from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.factored import FactoredGeometry
-from checks.flow.geometries import CombinedGeometry, DiagonalGeometry, Geometry
+from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.ledger import Ledger
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
@@ -50,7 +51,9 @@ class Batch:
         rows = Rows.of(tokens, queries, scores.argmax(-1))
         geometry: Geometry
         if starts[0].model == "combined":
-            geometry = CombinedGeometry(rows, stack([s.weights for s in starts]))
+            weights = stack([s.weights for s in starts])
+            kind = VectorGeometry.of if weights.dim() == 2 else CombinedGeometry
+            geometry = kind(rows, weights)
             return cls(tokens, queries, scores, geometry)
         if starts[0].model == "mirror":
             exponents = stack([np.array([s.exponent]) for s in starts])

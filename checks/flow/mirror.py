@@ -100,7 +100,7 @@ class MirrorGeometry(Geometry):
 
     def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
         own = self._slope(y, torch.zeros_like(y[:, 0]))
-        return self.rows.mT @ (slope @ (self.rows * own.unsqueeze(-2)))
+        return slope.between(self.rows, self.rows) * own.unsqueeze(-2)
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
         """sqrt(<beta - beta', theta - theta'>/max(1, <beta, theta>)): the symmetrised Bregman
