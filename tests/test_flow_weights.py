@@ -179,3 +179,19 @@ def test_float64_whatever_the_default_of_torch() -> None:
     weights, slope = weights_jacobian(margins, scores)
     jacobian = slope.dense()
     assert {weights.p.dtype, weights.log_clock.dtype, jacobian.dtype} == {torch.float64}
+
+
+@pytest.mark.parametrize(("n", "length"), [(5, 4), (3, 7), (7, 5), (1, 12)])
+def test_bits_do_not_depend_on_the_place_in_the_batch(n: int, length: int) -> None:
+    """Torch's own sums over the first axes would fail this from five terms on."""
+    rng = np.random.default_rng(0)
+    margins, scores = (torch.tensor(rng.normal(size=(257, n, length))) for _ in range(2))
+    rows = torch.tensor(rng.normal(size=(257, n * length, 9)))
+    weights, slope = weights_jacobian(5 * margins, scores)
+    both = slope.between(rows, rows)
+    for count in (2, 3, 5, 16, 33, 100):
+        for part in (slice(0, count), slice(257 - count, 257)):
+            some, tilt = weights_jacobian(5 * margins[part], scores[part])
+            assert torch.equal(some.p, weights.p[part])
+            assert torch.equal(some.log_clock, weights.log_clock[part])
+            assert torch.equal(tilt.between(rows[part], rows[part]), both[part])

@@ -49,9 +49,22 @@ class Pairs:
 
 
 def _tokens_first(t: Tensor) -> Tensor:
-    """(B, n, L) -> (L, n, B): sums over few tokens are then sums of long vectors, ten times as
-    quick as over a short last axis, and the same for every batch, bit by bit."""
+    """(B, n, L) -> (L, n, B): sums over few tokens are then sums of long vectors, several times
+    as quick as over a short last axis."""
     return t.permute(2, 1, 0).contiguous()
+
+
+def _total(t: Tensor) -> Tensor:
+    """The sum over the first axis, which is kept: halves added until one is left.
+
+    Not Tensor.sum: over an axis that is not the last its order of summation depends on where
+    in the batch a row is, from five terms on (seen).
+    """
+    while len(t) > 1:
+        half = len(t) // 2
+        both = t[:half] + t[half : 2 * half]
+        t = both if len(t) == 2 * half else torch.cat((both, t[2 * half :]))
+    return t
 
 
 def _rows_first(t: Tensor) -> Tensor:
@@ -86,11 +99,14 @@ class _Pulls:
         head = (g == 0).to(x.dtype)
         top = (x - 1e300 * head).amax(0, keepdim=True)
         e = torch.exp(x)
-        size = e.sum(0, keepdim=True)
+        size = _total(e)
         tail = torch.exp((x - top).clamp_max(0.0)) * (1 - head)
-        lead, unit = (tail * g).sum(0, keepdim=True), torch.exp(top)
+        lead, unit = _total(tail * g), torch.exp(top)
         inner = head * e
-        by_inner, by_tail = (pairs.sizes * inner).sum(1), (pairs.sizes * tail).sum(1)
+        # The sizes are symmetric in l and l'.
+        by_inner, by_tail = (
+            _total(pairs.sizes * part.unsqueeze(1)).squeeze(0) for part in (inner, tail)
+        )
         return cls(
             s=e / size,
             signed=inner * lead + tail * (unit * lead - size * g),
@@ -110,13 +126,13 @@ class _Sums:
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Sums:
         pulls = _Pulls.of(_tokens_first(margins), pairs)
-        gbar = (pulls.s * pairs.first).sum(0, keepdim=True)
-        share = pulls.total.sum(0, keepdim=True)
+        gbar = _total(pulls.s * pairs.first)
+        share = _total(pulls.total)
         # A sample whose scores are all equal pulls nothing: it must not set the scale either.
         log_weight = torch.where(share > 0, pulls.log_unit - gbar, -torch.inf)
         top = log_weight.amax(1, keepdim=True).clamp_min(-1e300)
         weight = torch.exp(log_weight - top)
-        clock = 0.5 * (weight * share).sum(1, keepdim=True)
+        clock = 0.5 * _total((weight * share).transpose(0, 1)).transpose(0, 1)
         log_clock = top + torch.log(clock) - math.log(margins.shape[-2])
         return cls(pulls, weight / clock, log_clock[0, 0])
 
@@ -191,5 +207,5 @@ def weights_jacobian(margins: Tensor, scores: Tensor | Pairs) -> tuple[Weights, 
     s = sums.pulls.s
     g = sums.pulls.signed * torch.exp(sums.pulls.log_unit)
     b = sums.weight * sums.pulls.total  # b_a / Lambda
-    clock = 0.5 * (b.sum(0, keepdim=True) * (2 * s - g) - 2 * b)
+    clock = 0.5 * (_total(b) * (2 * s - g) - 2 * b)
     return weights, Slope(weights.p, *map(_rows_first, (s, s - g, clock)))
