@@ -8,41 +8,18 @@ and checked again in integers.  What comes back is true of tokens and queries as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from functools import partial
 
 import numpy as np
 
 from checks.certificates import Half
 from checks.exact import ExactFailure, IntMatrix, dot, kernel_vector, solve
 from checks.exact_data import ExactConstraints
+from checks.optima import ExactOptimum, L1Basis, Uniqueness, spread
 from checks.problems import Array, Constraints
 from checks.simplex import Vertex, maximise
-
-Uniqueness = Literal["proved", "disproved", "undetermined"]
-
-
-@dataclass(frozen=True)
-class L1Basis:
-    """A proposal: ``rows`` of margin exactly 1 and the half-lines that carry beta."""
-
-    rows: tuple[int, ...]
-    support: tuple[Half, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ExactOptimum:
-    """A proved optimum.
-
-    primal (d,) or (d, d) and multipliers (R,): the exact ones, each entry rounded once.
-    value: the optimum (l1) or its square (l2, frobenius), exactly.
-    """
-
-    primal: Array
-    multipliers: Array
-    value: Fraction
-    unique: Uniqueness
+from checks.strict_signs import FRACTIONS, strict_l1, strict_l2
 
 
 def halves_of(dim: int, sign: Array | None = None) -> list[Half]:
@@ -88,6 +65,10 @@ def prove_l1(constraints: Constraints, halves: Sequence[Half], basis: L1Basis) -
     at, columns = basis.rows, [j for j, _ in basis.support]
     if len(at) != len(columns) or len(set(columns)) != len(columns) or not at:
         raise ExactFailure("not a basis")
+    if len(at) >= FRACTIONS:
+        strict = strict_l1(data, halves, basis)
+        if strict is not None:
+            return strict
     square = [[ints[r][j] for j in columns] for r in at]
     beta, beta_den = solve(square, [[1] for _ in at])
     flipped = [list(column) for column in zip(*square, strict=True)]
@@ -111,19 +92,12 @@ def prove_l1(constraints: Constraints, halves: Sequence[Half], basis: L1Basis) -
     tight = [r for r, x in enumerate(slack) if x == 0 and r not in at]
     stuck = [i for i, x in enumerate(b) if x == 0]
     return ExactOptimum(
-        _spread(dim, columns, [unit * x for x in b], beta_den),
-        _spread(len(ints), at, [unit * x for x in weights], lam_den),
-        value,
+        spread(dim, columns, [unit * x for x in b], beta_den),
+        spread(len(ints), at, [unit * x for x in weights], lam_den),
+        (value, value),
+        partial(Fraction, value),
         _unique_l1(ints, basis, free, loose, tight, stuck),
     )
-
-
-def _spread(size: int, places: Sequence[int], numerators: Sequence[int], den: int) -> Array:
-    """(size,) zeros but for numerators/den, correctly rounded, at ``places``."""
-    spread = np.zeros(size)
-    for place, numerator in zip(places, numerators, strict=True):
-        spread[place] = numerator / den
-    return spread
 
 
 def _unique_l1(
@@ -179,6 +153,10 @@ def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> Ex
     strictly convex norm is always unique.
     """
     data = ExactConstraints.of(constraints, full)
+    if len(support) >= FRACTIONS and not full:
+        strict = strict_l2(data, support)
+        if strict is not None:
+            return strict
     lam, den = solve(data.gram(support), [[1] for _ in support])
     weights = [row[0] for row in lam]
     if not weights or min(weights) < 0:
@@ -189,10 +167,12 @@ def prove_l2(constraints: Constraints, support: Sequence[int], full: bool) -> Ex
     # With K = gram * 4**-shift: lambda = lam/den * 4**shift, and W = push/den * 2**shift.
     table = np.array([[(x << data.shift) / den for x in row] for row in push], dtype=np.float64)
     unit = 1 << 2 * data.shift
+    value = Fraction(unit * sum(weights), den)
     return ExactOptimum(
         table if full else table[0],
-        _spread(len(data.left), support, [unit * x for x in weights], den),
-        Fraction(unit * sum(weights), den),
+        spread(len(data.left), support, [unit * x for x in weights], den),
+        (value, value),
+        partial(Fraction, value),
         "proved",
     )
 

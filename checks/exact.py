@@ -24,11 +24,20 @@ class ExactFailure(ArithmeticError):
 def integers(values: Array) -> tuple[IntMatrix, int]:
     """(rows of integers, shift) with ``values == rows * 2**-shift`` exactly.
 
-    values (m, k), float64 and finite: OverflowError or ValueError otherwise.
+    values (m, k), float64 and finite: OverflowError otherwise.
     """
-    ratios = [[float(x).as_integer_ratio() for x in row] for row in np.atleast_2d(values)]
-    shift = max((den.bit_length() - 1 for row in ratios for _, den in row), default=0)
-    return [[num << (shift - den.bit_length() + 1) for num, den in row] for row in ratios], shift
+    values = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if not np.isfinite(values).all():
+        raise OverflowError("not finite")
+    fraction, exponent = np.frexp(values)
+    whole = np.ldexp(fraction, 53).astype(np.int64)
+    # Trailing zeros go to the exponent: short numbers give short integers.
+    zeros = np.frexp((whole & -whole).astype(np.float64))[1] - 1
+    used = whole != 0
+    exponent = np.where(used, exponent - 53 + zeros, 0)
+    whole >>= np.where(used, zeros, 0)
+    shift = max(0, -int(exponent.min(initial=0)))
+    return (whole.astype(object) << (exponent + shift).astype(object)).tolist(), shift
 
 
 def solve(matrix: IntMatrix, rhs: IntMatrix) -> tuple[IntMatrix, int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from checks.exact import IntMatrix, dot, integers
 from checks.problems import Constraints
 
@@ -24,14 +26,14 @@ class ExactConstraints:
 
     @classmethod
     def of(cls, constraints: Constraints, full: bool) -> ExactConstraints:
-        """OverflowError or ValueError where a number is not finite."""
+        """OverflowError where a number is not finite."""
         left, left_shift = _differences(constraints)
         right, right_shift = integers(constraints.query)
         shift = left_shift + right_shift
         if full:
             return cls(left, right, shift)
-        pairs = zip(left, right, strict=True)
-        return cls([[x * y for x, y in zip(*pair, strict=True)] for pair in pairs], None, shift)
+        product = np.array(left, dtype=object) * np.array(right, dtype=object)
+        return cls(product.tolist(), None, shift)
 
     def gram(self, some: Sequence[int]) -> IntMatrix:
         """<G_r, G_s> times 4**shift for r, s in ``some``."""
@@ -74,7 +76,5 @@ def _differences(constraints: Constraints) -> tuple[IntMatrix, int]:
     low, finer = integers(constraints.low)
     common = max(shift, finer)
     up, down = common - shift, common - finer
-    return [
-        [(x << up) + (y << down) for x, y in zip(*pair, strict=True)]
-        for pair in zip(high, low, strict=True)
-    ], common
+    total = (np.array(high, dtype=object) << up) + (np.array(low, dtype=object) << down)
+    return total.tolist(), common

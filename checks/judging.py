@@ -228,7 +228,7 @@ def _carried(
         unique="proved" if norm == "frobenius" else "undetermined",
         active=alignment.spread(form.active.astype(float), short, constraints) > 0,
         status=grade(interval),
-        value=None,
+        fraction=None,
     )
 
 

@@ -18,6 +18,7 @@ from scipy.linalg import lstsq
 from checks.certificates import Interval, OracleFailure, certify
 from checks.interior_point import interior_point
 from checks.nuclear_faces import nuclear_uniqueness
+from checks.nuclear_optima import exact_optima
 from checks.problems import Array, Constraints
 from checks.rounding import margins, svd
 from checks.separability import NotSeparable, separability
@@ -188,7 +189,7 @@ the first takes 6 ms against 8 at R = 6, d = 4, 11 against 24 at R = 30, d = 8, 
 def solve_nuclear(
     constraints: Constraints, exact: bool | None = None, solvers: Sequence[str] = tuple(SOLVERS)
 ) -> SvmSolution:
-    """The nuclear-norm SVM with a rigorous interval; unique is "proved" or "undetermined".
+    """The nuclear-norm SVM with a rigorous interval.
 
     exact: evaluate the interval in rationals; None: only where rounding bounds are wide.
     solvers: keys of ``SOLVERS``, asked in this order until the interval is narrow.  Raises
@@ -199,7 +200,8 @@ def solve_nuclear(
     if answer.answer == "non-separable":
         raise NotSeparable("nuclear", answer)
     if answer.witness is None:
-        raise OracleFailure("nuclear: neither separable nor non-separable could be proved")
+        known = "separable, but by no float64 weights" if answer.whole else "separability undecided"
+        raise OracleFailure(f"nuclear: {known}")
     reduced = _reduce(constraints)
     witness = reduced.delta_basis.T @ answer.witness @ reduced.query_basis
     best: tuple[Interval, Array, Array, str] | None = None
@@ -283,6 +285,10 @@ def _solution(
     computed, error = margins(constraints, weights)
     least = float(computed.min())
     # A margin is active if neither rounding nor the certified gap can tell it from the least.
+    unique = nuclear_uniqueness(constraints, weights, multipliers)
+    if unique == "undetermined":
+        optima = exact_optima(constraints, weights, multipliers)
+        unique = optima.unique if optima else unique
     room = 2.0 * error + 2.0 * error.max() + np.sqrt(interval.width) * least
     return SvmSolution(
         norm="nuclear",
@@ -292,7 +298,7 @@ def _solution(
         lower=interval.lower,
         upper=interval.upper,
         proof="rigorous",
-        unique=nuclear_uniqueness(constraints, weights, multipliers),
+        unique=unique,
         active=np.asarray(computed - least <= room),
         solver=f"{solver} and Newton",
         status=grade(interval),

@@ -26,8 +26,8 @@ import math
 
 import numpy as np
 
-from checks.basis import Uniqueness
 from checks.certificates import lower_bound
+from checks.optima import Uniqueness
 from checks.problems import Array, Constraints
 from checks.rounding import (
     frobenius_above,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.basis import L1Basis, Uniqueness, halves_of, l1_proposal, l1_tableau, prove_l1
+from checks.basis import halves_of, l1_proposal, l1_tableau, prove_l1
 from checks.certificates import Half, OracleFailure, certify
 from checks.exact import ExactFailure
 from checks.exact_data import ExactConstraints
+from checks.optima import L1Basis, Uniqueness
 from checks.problems import Array, Constraints
 from checks.rounding import TINY, Measured, gamma, gradient, margins
 from checks.separability import NotSeparable, farkas_answer, refuse

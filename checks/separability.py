@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from checks.active_set import MAX_ROWS, decide
-from checks.basis import halves_of, l1_tableau, prove_farkas, prove_l2
+from checks.basis import halves_of, l1_tableau, prove_farkas
 from checks.certificates import OracleFailure
-from checks.exact import integers
+from checks.exact import IntMatrix, integers, solve
 from checks.exact_data import ExactConstraints
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm, least_margin, push
@@ -31,7 +31,10 @@ EXACT_ENTRIES = 4096
 class Separability:
     """The answer and its proof.
 
-    witness: (d,) or (d, d) weights whose least margin is proved positive, else None.
+    witness: (d,) or (d, d) weights whose least margin is proved positive, else None.  whole: where
+    integers decided, integer weights proved the same: one row of d, or d (full).  Where two
+    constraints differ by an ulp from opposite ones, their rounding to float64 no longer
+    separates, and they are all there is.
     farkas: (R,) y >= 0, sum 1, the float64 image of ``integers`` (tuple of R Python integers),
     for which sum_r y_r G_r = 0 was verified exactly; else None.  Without constraints the answer
     is "separable" with the zero witness.
@@ -39,6 +42,7 @@ class Separability:
 
     answer: Answer
     witness: Array | None = None
+    whole: tuple[tuple[int, ...], ...] | None = None
     farkas: Array | None = None
     integers: tuple[int, ...] | None = None
 
@@ -166,15 +170,26 @@ def _separability(constraints: Constraints, full: bool) -> Separability:
     return _decide_by_simplex(constraints, full)
 
 
+def _whole_witness(data: ExactConstraints, weights: IntMatrix, den: int) -> Separability:
+    """Separable by integer ``weights``, which the exact methods found; weights/den are near 1."""
+    if min(data.margins(weights)) <= 0:  # a bug: they were just decided
+        return Separability("undecided")
+    near = np.array([[x / den for x in row] for row in weights], dtype=np.float64)
+    whole = tuple(map(tuple, weights))
+    if min(data.margins(integers(near)[0])) <= 0:
+        return Separability("separable", whole=whole)
+    return Separability("separable", witness=near[0] if data.right is None else near, whole=whole)
+
+
 def _decide_by_active_set(constraints: Constraints) -> Separability:
     """The exact active-set method on the Gram matrix of the G_r."""
     data = ExactConstraints.of(constraints, full=True)
     decided = decide(data.gram(range(len(constraints))), 1 << 2 * data.shift)
     if decided.farkas is not None:
         return farkas_answer(constraints, decided.farkas)
-    optimum = prove_l2(constraints, decided.support, full=True)
-    weights = optimum.primal
-    return _proved_witness(constraints, weights) or Separability("undecided")
+    lam, _ = solve(data.gram(decided.support), [[1] for _ in decided.support])
+    weights = data.push(decided.support, [row[0] for row in lam])
+    return _whole_witness(data, weights, max(abs(x) for row in weights for x in row))
 
 
 def _decide_by_simplex(constraints: Constraints, full: bool) -> Separability:
@@ -192,15 +207,15 @@ def _decide_by_simplex(constraints: Constraints, full: bool) -> Separability:
     vertex = l1_tableau(rows, halves, data.shift)
     if vertex.status == "unbounded" and vertex.ray is not None:
         return farkas_answer(constraints, {r: int(y) for r, y in enumerate(vertex.ray)})
-    if vertex.status == "optimal":
-        weights = np.zeros(size)
-        for variable, cost in zip(vertex.nonbasic, vertex.costs, strict=True):
-            if variable >= count:
-                j, s = halves[variable - count]
-                weights[j] += s * (cost / vertex.den)
-        weights = weights.reshape(dim, dim) if full else weights
-        return _proved_witness(constraints, weights) or Separability("undecided")
-    return Separability("undecided")
+    if vertex.status != "optimal":
+        return Separability("undecided")
+    flat = [0] * size
+    for variable, cost in zip(vertex.nonbasic, vertex.costs, strict=True):
+        if variable >= count:
+            j, s = halves[variable - count]
+            flat[j] += s * int(cost)
+    weights = [flat[i : i + dim] for i in range(0, size, dim)]
+    return _whole_witness(data, weights, max(abs(x) for x in flat))
 
 
 def refuse(constraints: Constraints, norm: Norm) -> NoReturn:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
 
-from checks.basis import ExactOptimum, Uniqueness
 from checks.certificates import Half, Interval, OracleFailure
 from checks.exact import float_above, float_below, root_above, root_below
+from checks.optima import ExactOptimum, Uniqueness
 from checks.outcomes import Optimum
 from checks.problems import Array, Constraints
 from checks.rational_bounds import certify_exactly
@@ -71,7 +72,15 @@ class SvmSolution:
     solver: str
     status: str
     sign: Array | None = None
-    value: Fraction | None = None
+    fraction: Callable[[], Fraction] | None = None
+
+    @cached_property
+    def value(self) -> Fraction | None:
+        """The optimum (l1) or its square (l2, frobenius) where the proof is exact, else None.
+
+        Computed when first asked for: 40 ms at 120 x 32 (l1), a quarter of a second (l2).
+        """
+        return None if self.fraction is None else self.fraction()
 
     @property
     def width(self) -> float:
@@ -98,9 +107,9 @@ def from_proof(
     constraints: Constraints, norm: Norm, found: ExactOptimum, solver: str, sign: Array | None
 ) -> SvmSolution:
     if norm == "l1":
-        lower, upper = float_below(found.value), float_above(found.value)
+        lower, upper = float_below(found.bounds[0]), float_above(found.bounds[1])
     else:
-        lower, upper = root_below(found.value), root_above(found.value)
+        lower, upper = root_below(found.bounds[0]), root_above(found.bounds[1])
     return SvmSolution(
         norm=norm,
         solution=found.primal,
@@ -114,7 +123,7 @@ def from_proof(
         solver=solver,
         status="optimal",
         sign=sign,
-        value=found.value,
+        fraction=found.value,
     )
 
 
@@ -206,6 +215,10 @@ def unit_scale(constraints: Constraints, full: bool) -> tuple[Constraints, int]:
     return replace(constraints, delta=delta, low=low, query=query), -down - across
 
 
+def _times(value: Callable[[], Fraction], factor: Fraction) -> Fraction:
+    return value() * factor
+
+
 def rescaled(found: SvmSolution, exponent: int) -> SvmSolution:
     """The solution of the problem that is 2**exponent times the one solved.
 
@@ -223,7 +236,7 @@ def rescaled(found: SvmSolution, exponent: int) -> SvmSolution:
         optimum=optimum,
         lower=lower,
         upper=upper,
-        value=None if found.value is None else found.value * unit ** (1 + squared),
+        fraction=found.fraction and partial(_times, found.fraction, unit ** (1 + squared)),
     )
     parts = np.array([lower, upper, np.abs(scaled.solution).max(), scaled.multipliers.max()])
     if not ((parts > TINY) & (parts < math.inf)).all():

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.basis import Uniqueness, halves_of
+from checks.basis import halves_of
 from checks.certificates import OracleFailure, certify
 from checks.euclidean import solve_euclidean
+from checks.optima import Uniqueness
 from checks.polyhedral import solve_l1
 from checks.power_margins import solve_power
 from checks.problems import Array, Constraints

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from checks.problems import Array, Constraints
+from checks.separability import Separability
 
 KINDS = (
     "gauss",
@@ -184,6 +185,16 @@ def definite(matrix: list[list[Fraction]], bound: Fraction) -> bool:
             ratio = work[i][c] / work[c][c]
             work[i] = [x - ratio * y for x, y in zip(work[i], work[c], strict=True)]
     return True
+
+
+def assert_separates(problem: Constraints, found: Separability) -> None:
+    """A witness, in floats or in integers, and whatever there is of them separates."""
+    assert found.witness is not None or found.whole is not None
+    if found.witness is not None:
+        assert min(exact_margins(problem, found.witness)) > 0
+    if found.whole is not None:
+        whole = np.array(found.whole, dtype=object)
+        assert min(exact_margins(problem, whole if len(whole) > 1 else whole[0])) > 0
 
 
 def assert_farkas(problem: Constraints, y: tuple[int, ...] | None, full: bool) -> None:

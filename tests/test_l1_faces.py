@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from checks.basis import L1Basis, halves_of, prove_farkas, prove_l1
+from checks.basis import halves_of, prove_farkas, prove_l1
+from checks.optima import L1Basis
 from checks.problems import Constraints
 from checks.svm import NotSeparable, OracleFailure, solve_signed_l1, solve_svm
 from tests.margin_cases import build, constraints, exact_pairs, problems

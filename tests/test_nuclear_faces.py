@@ -51,7 +51,7 @@ def test_shared_optima_are_never_proved_unique(size: int, seed: int, power: int)
     left, right = orthogonal(seed, size), orthogonal(seed + 1, size)
     problem = constraints(np.ldexp(left, power), right)
     found = solve_nuclear(problem)
-    assert found.unique == "undetermined"
+    assert found.unique != "proved"
     other = left.T @ (np.eye(size) + 0.5 * np.eye(size)[::-1] * (1 - np.eye(size))) @ right
     weight = float(np.linalg.svd(other, compute_uv=False).sum()) * 2.0**-power
     # the frames are orthogonal to 1e-15: the other point's norm exceeds the optimum by as little

@@ -27,6 +27,7 @@ from tests.margin_cases import (
     FULL_KINDS,
     KINDS,
     assert_farkas,
+    assert_separates,
     build,
     build_full,
     exact_margins,
@@ -78,8 +79,7 @@ def check_separability(problem: Constraints, full: bool) -> str:
     """The answer, its proof verified in rationals."""
     found = separability(problem, full)
     if found.answer == "separable":
-        assert found.witness is not None
-        assert min(exact_margins(problem, found.witness)) > 0
+        assert_separates(problem, found)
     if found.answer == "non-separable":
         assert_farkas(problem, found.integers, full)
     return found.answer

@@ -15,6 +15,7 @@ from checks.svm import NotSeparable, separability, solve_svm
 from tests.margin_cases import (
     KINDS,
     assert_farkas,
+    assert_separates,
     build,
     constraints,
     exact_margins,
@@ -91,6 +92,37 @@ def test_orthonormal_tokens_are_decided(proposals: bool, monkeypatch: pytest.Mon
             assert found.witness is not None
             assert min(exact_margins(problem, found.witness)) > 0
     assert seen == {"separable", "non-separable"}
+
+
+def ulps_apart(seed: int, full: bool) -> Constraints:
+    """A row, its opposite but for an ulp in some entries, and a few more."""
+    rng = np.random.default_rng(np.random.Philox(seed))
+    dim, more = 1 + seed % 6, int(rng.integers(0, 4))
+    row, query = rng.normal(size=(2, dim))
+    towards = rng.choice([-1e9, 0.0, 1e9], size=dim)
+    other = np.where(towards == 0.0, -row, np.nextafter(-row, towards))
+    delta = np.vstack([row, other, rng.normal(size=(more, dim))])
+    if not full:
+        return constraints(delta)
+    return constraints(delta, np.vstack([query, query, rng.normal(size=(more, dim))]))
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_rows_an_ulp_from_opposite_are_decided(full: bool) -> None:
+    """Both ways; some by integers alone, which no float64 weights can stand for."""
+    seen = []
+    for seed in range(80):
+        problem = ulps_apart(seed, full)
+        found = separability(problem, full)
+        seen.append(found.answer)
+        if found.answer == "non-separable":
+            assert_farkas(problem, found.integers, full)
+        else:
+            assert_separates(problem, found)
+            seen.append("integers alone" if found.witness is None else "floats")
+            if not full:
+                assert solve_svm(problem, "l1").proof == "exact"
+    assert set(seen) == {"separable", "non-separable", "integers alone", "floats"}
 
 
 @pytest.mark.parametrize("norm", QUICK)

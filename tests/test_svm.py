@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from checks import euclidean, polyhedral, solutions
 from checks import separability as separability_module
-from checks.basis import L1Basis, halves_of, prove_l1, prove_l2
+from checks.basis import halves_of, prove_l1, prove_l2
 from checks.exact import ExactFailure
+from checks.optima import L1Basis
 from checks.problems import Array, Constraints
 from checks.rounding import FULL, Norm
 from checks.separability import LeastDistance
