@@ -16,10 +16,12 @@ import numpy as np
 from scipy.linalg import lstsq
 
 from checks.certificates import Interval, OracleFailure, certify
+from checks.euclidean import solve_euclidean
 from checks.interior_point import interior_point
 from checks.nuclear_faces import nuclear_uniqueness
 from checks.nuclear_optima import exact_optima
 from checks.problems import Array, Constraints
+from checks.refinement import Found, ranks, sharpened
 from checks.rounding import margins, svd
 from checks.separability import NotSeparable, separability
 from checks.solutions import NARROW, WIDEST, SvmSolution, grade, narrowed
@@ -169,13 +171,6 @@ def _khatri_rao(first: Array, second: Array) -> Array:
     return np.asarray((first[:, :, None] * second[:, None, :]).reshape(len(first), -1).T)
 
 
-def _ranks(weights: Array, push: Array) -> list[int]:
-    """Guesses of rank W*: strict complementarity first, then its neighbours."""
-    s, t = svd(weights)[1], svd(push)[1]
-    count = int((s / s.max() > 1.0 - t / t.max()).sum())
-    return [k for k in (count, count - 1, count + 1) if 1 <= k <= len(s)]
-
-
 Proposal = Callable[[_Reduced, Array], Iterator[tuple[Array, Array]]]
 """(reduced constraints, reduced witness) -> reduced (W, lambda), the better the later, from one
 solver."""
@@ -204,9 +199,11 @@ def solve_nuclear(
         raise OracleFailure(f"nuclear: {known}")
     reduced = _reduce(constraints)
     witness = reduced.delta_basis.T @ answer.witness @ reduced.query_basis
-    best: tuple[Interval, Array, Array, str] | None = None
+    best: Found | None = None
     failures: list[str] = []
+    raw: list[tuple[Array, Array, str]] = []
     for solver, proposal in _proposals(reduced, witness, solvers, failures):
+        raw.append((reduced.lift(proposal[0]), np.maximum(proposal[1], 0.0), solver))
         try:
             found = _certified(constraints, reduced, *proposal)
         except OracleFailure as failure:
@@ -217,9 +214,21 @@ def solve_nuclear(
             best = (interval, *found[1:], solver)
         if interval.width <= NARROW:
             break
+    if best is None or best[0].width > NARROW:
+        tried = [best[1:]] if best else []
+        best = sharpened(constraints, [*tried, *reversed(raw), *_frobenius(constraints)], best)
     if best is None:
         raise OracleFailure("; ".join(dict.fromkeys(failures)))
     return _solution(constraints, *best)
+
+
+def _frobenius(constraints: Constraints) -> list[tuple[Array, Array, str]]:
+    """The Frobenius optimum, which integers find where no solver in floats comes near the other."""
+    try:
+        found = solve_euclidean(constraints, "frobenius", None)
+    except (OracleFailure, OverflowError):
+        return []
+    return [(found.solution, found.multipliers, "Frobenius optimum")]
 
 
 def _proposals(
@@ -242,7 +251,7 @@ def _certified(
         raise OracleFailure("nuclear: the solver's answer is not finite")
     best: tuple[Interval, Array, Array] | None = None
     if weights.any() and multipliers.max() > 0.0:
-        for rank in _ranks(weights, reduced.push(multipliers)):
+        for rank in ranks(weights, reduced.push(multipliers)):
             try:
                 candidate = _polish(reduced, weights, multipliers, rank)
             except (np.linalg.LinAlgError, ValueError):

@@ -44,9 +44,36 @@ def certify_exactly(
         if not used <= set(halves):
             raise OracleFailure(f"{norm}: the solver's answer leaves the frozen signs")
     data = ExactConstraints.of(constraints, full=norm in FULL)
-    table, size = _primal(primal, norm)
-    least = min(data.margins(table))
     [kept], _ = integers(np.maximum(multipliers, 0.0))
+    return _interval(data, norm, *_primal(primal, norm), kept, halves)
+
+
+def certify_factors(
+    constraints: Constraints, p: IntMatrix, q: IntMatrix, multipliers: Sequence[int]
+) -> Interval:
+    """The nuclear interval proved by W = P Q^T and lambda >= 0, in integers of any scales.
+
+    p, q (d, k); multipliers (R,).  Raises OracleFailure where they prove nothing.
+    """
+    # |P Q^T|_* <= (|P|^2 + |Q|^2)/2, with equality for balanced factors.
+    square = sum(x * x for row in (*p, *q) for x in row)
+    table = [[dot(a, b) for b in q] for a in p]
+    data = ExactConstraints.of(constraints, full=True)
+    return _interval(data, "nuclear", table, Fraction(square, 2), multipliers, None)
+
+
+def _interval(
+    data: ExactConstraints,
+    norm: Norm,
+    table: IntMatrix,
+    size: Fraction,
+    kept: Sequence[int],
+    halves: Sequence[Half] | None,
+) -> Interval:
+    """From integer weights, a bound of their norm and integer multipliers, of any scales."""
+    least = min(data.margins(table))
+    if norm == "nuclear":  # its bound is rounded up to an integer, which must not be a small one
+        kept = [y << KEPT_BITS for y in kept]
     some = [r for r, y in enumerate(kept) if y]
     if least <= 0 or not some:
         raise OracleFailure(f"{norm}: the solver's answer certifies nothing")

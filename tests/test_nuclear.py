@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks import nuclear, solutions
+from checks import nuclear, refinement, solutions
 from checks.problems import Array, Constraints
 from checks.rivals import eps_optimal_floor
 from checks.svm import NotSeparable, OracleFailure, solve_svm
@@ -163,7 +163,8 @@ def test_the_polish_is_what_makes_it_narrow(monkeypatch: pytest.MonkeyPatch) -> 
     """Negative control: without Newton the interval is the solver's, and wider by decades."""
     problem = separable_full(22, 4, 4, 5)
     narrow = solve_svm(problem, "nuclear")
-    monkeypatch.setattr(nuclear, "_ranks", lambda weights, push: [])
+    for module in (nuclear, refinement):
+        monkeypatch.setattr(module, "ranks", lambda weights, push: [])
     monkeypatch.setattr(nuclear, "WIDEST", 1.0)
     raw = solve_svm(problem, "nuclear")
     assert raw.status == "wide"
