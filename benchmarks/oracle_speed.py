@@ -8,8 +8,8 @@ in the same run, in turns, on one thread: CPU time, the median over problems of 
 object), scipy's nnls for l2.  "cvxpy" is what a careful user would write, with its problem built
 afresh: norm1 and HiGHS, sum_squares or normNuc and CLARABEL at 1e-10.  "certified" is solve_svm
 with rounding bounds, "default" solve_svm as it is (proved in rationals up to 32 dimensions).
-Targets: certified <= 2 bare + 0.1 ms and <= cvxpy for l1 and l2, certified <= 1.3 cvxpy for
-nuclear.  Prints a table; --json writes the numbers.
+Targets: certified <= 2 bare + 0.1 ms and <= cvxpy for l1 and l2, and so is default <= cvxpy;
+certified <= 1.3 cvxpy for nuclear.  Prints a table; --json writes the numbers.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def compare(norm: Norm, constraints: int, dim: int, instances: int, simplex: Sim
     if bare is None:
         met = certified <= 1.3 * plain
     else:
-        met = certified <= 2.0 * bare + 0.1 and certified <= plain
+        met = certified <= 2.0 * bare + 0.1 and max(certified, times["default"]) <= plain
     proof = solve_svm(problems[0], norm).proof
     return Row(norm, constraints, dim, bare, certified, times["default"], plain, width, proof, met)
 
@@ -160,15 +160,15 @@ def compare(norm: Norm, constraints: int, dim: int, instances: int, simplex: Sim
 def table(rows: Sequence[Row]) -> str:
     lines = [
         "| norm | R x d | bare ms | certified ms | / bare | cvxpy ms | / cvxpy | width "
-        "| default ms | proof | target |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| default ms | / cvxpy | proof | target |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         cells = (
             r.norm, f"{r.constraints} x {r.dim}", "-" if r.bare is None else f"{r.bare:.3f}",
             f"{r.certified:.3f}", "-" if r.bare is None else f"{r.certified / r.bare:.1f}",
             f"{r.cvxpy:.1f}", f"{r.certified / r.cvxpy:.2f}", f"{r.width:.0e}", f"{r.default:.2f}",
-            r.proof, "met" if r.met else "MISSED",
+            f"{r.default / r.cvxpy:.2f}", r.proof, "met" if r.met else "MISSED",
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

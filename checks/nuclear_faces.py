@@ -16,8 +16,8 @@ eps = ((|P|^2 + |Q|^2)/2 - sum(lambda)) / ((|P|^2 + |Q|^2)/2).  Let lambda' be *
    S -> <G^_r, M V S V^T>, S symmetric (k, k), has least singular value c' beyond the error of
    replacing M' by M and the space by V, then Y = 0.
 
-The gap enters by its square root, 1e-6: so no disproof comes out of this, and the answer is
-"proved" or "undetermined".
+The gap enters by its square root, 1e-6: so no disproof comes out of this (checks.nuclear_optima has
+one), and the answer is "proved" or "undetermined".
 """
 
 from __future__ import annotations

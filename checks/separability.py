@@ -1,8 +1,8 @@
 """Is there a direction of positive margin?  Answered with a witness or a Farkas vector.
 
 Feasibility of the margin problems (THEORY.md 1, "separable"): a witness W with
-min_r <G_r, W> > 0 proved in float64, or y >= 0, y != 0 with sum_r y_r G_r = 0 proved in
-integers.  Where neither proof is found the answer is "undecided", never a guess.
+min_r <G_r, W> > 0 proved in float64 or in integers, or y >= 0, y != 0 with sum_r y_r G_r = 0
+proved in integers.  Where neither proof is found the answer is "undecided", never a guess.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from checks.rounding import FULL, Norm, least_margin, push
 Answer = Literal["separable", "non-separable", "undecided"]
 
 EXACT_ENTRIES = 4096
-"""Largest R * d (full: R * d^2) for which integer pivoting is tried: about a second."""
+"""Largest R * d (full: R * d^2) for which integer pivoting is tried: about a second, and at most
+the 2,000 pivots of ``simplex.maximise``.  Beyond, what floats do not prove is undecided."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,11 +30,11 @@ NARROW = 1e-12
 
 EXACT_DIM = 32
 """Entries of the weights (d, or d^2 of a matrix) up to which a proof in rationals is the default.
-It takes 1 ms at 15 x 8, 6 at 24 x 16, 70 at 60 x 32, and is the slower the more digits the data
-have: these are for random floats, and on the short numbers of a generated case half of that."""
+It takes 1.5 ms at 24 x 16, 5 at 60 x 32, 8 at 120 x 32 on random floats, by strict signs
+(checks.strict_signs); ties take fractions, 70 ms at 60 x 32 for numbers of that many digits."""
 
 EXACT_ENTRIES = 4096
-"""And R * d up to which it is: 0.2 s (l1), 0.4 s (l2) there, for random floats."""
+"""And R * d up to which it is: with ties, 0.2 s (l1), 0.4 s (l2) there, for random floats."""
 
 EXACT_ROWS = 10
 """Frobenius, beyond those dimensions: the R up to which it is (its integers are twice as long:
