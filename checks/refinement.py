@@ -95,7 +95,7 @@ def sharpened(
             except OracleFailure:
                 continue
             if best is None or interval.width < best[0].width:
-                best = interval, found.weights, lam, f"{solver} and {PRECISION}-bit"
+                best = interval, found.weights, lam, f"{solver}, {PRECISION} bits"
             if best[0].width <= NARROW:
                 return best
     return best
@@ -110,7 +110,9 @@ def refined(
     """
     u, s, vt = svd(weights)
     slack = ((constraints.delta @ weights) * constraints.query).sum(axis=1) - 1.0
-    active = np.flatnonzero(multipliers / multipliers.max() > slack).tolist()
+    # Strict complementarity, of unit G_r: their own multipliers differ as their sizes do.
+    sizes = np.linalg.norm(constraints.delta, axis=1) * np.linalg.norm(constraints.query, axis=1)
+    active = np.flatnonzero(multipliers * sizes > slack * (multipliers * sizes).max()).tolist()
     data = ExactConstraints.of(constraints, full=True)
     assert data.right is not None
     root = np.sqrt(s[:rank])
