@@ -133,6 +133,7 @@ def _results(keys: list[str], order: Order, store: Store, team: Team) -> Iterato
             key = claim.closing.look.key(now)
             if key not in claim.failed and key not in store.held():
                 looks.append(claim.closing.look)
+                meter.expect(claim.closing.look.cases)
                 return
             closing = claim.closing.finish(claim.failed.get(key) or store.get(key))
         claim.finished, claim.closing = True, None

@@ -176,11 +176,11 @@ def _gaps(path: Path, portrait: Portrait, solution: SvmSolution) -> list[dict[st
              "dual bound of p above it": np.maximum(excess, floor)}, log=True,
         ),
         _figure(
-            "kkt", "KKT residuals", "residual, relative", path,
+            "kkt", "Certificate and KKT residuals", "residual, relative", path,
             {"stationarity, 1 − cos": np.maximum(path.angle, floor),
              "complementarity": np.maximum(slack, floor),
-             "dual infeasibility": np.maximum(excess, floor),
-             "primal gap": np.maximum(gap, floor)}, log=True,
+             "dual: bound of p above the best margin": np.maximum(excess, floor),
+             "primal: margin of W below it": np.maximum(gap, floor)}, log=True,
         ),
     ]  # fmt: skip
 

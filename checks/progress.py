@@ -47,6 +47,13 @@ class Meter:
         if self._bar is None:
             print(f"running {claim}", file=sys.stderr, flush=True)
 
+    def expect(self, cases: int) -> None:
+        """One more part than was known of: a claim's pictures, asked for when it is judged."""
+        self._parts += 1
+        self._cases += cases
+        if self._bar is not None:
+            self._bar.update(self._task, total=max(self._cases, 1), description=self._text())
+
     def advance(self, cases: int) -> None:
         """One more part is measured; it had about so many cases."""
         self._done_parts += 1

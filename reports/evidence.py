@@ -47,6 +47,10 @@ class ToleranceUsed:
     at_half: str
     at_double: str
 
+    @property
+    def halved_and_doubled(self) -> tuple[str, str]:
+        return self.at_half, self.at_double
+
     @classmethod
     def of(cls, fields: Fields) -> ToleranceUsed:
         return cls(

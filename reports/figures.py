@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -35,6 +36,21 @@ class Histogram:
     @property
     def total(self) -> int:
         return sum(self.counts)
+
+    @property
+    def single(self) -> float | None:
+        """The one value of all cases, told by numpy's bin for them: a half to either side."""
+        if len(self.counts) != 1 or None in self.edges:
+            return None
+        lower, upper = (edge for edge in self.edges if edge is not None)
+        return (lower + upper) / 2 if upper - lower == 1.0 else None
+
+    def among(self, others: Sequence[Histogram | None]) -> bool:
+        """Is it the picture of one of ``others``, whatever that is called?"""
+        return any(
+            other is not None and (other.edges, other.counts) == (self.edges, self.counts)
+            for other in others
+        )
 
     @property
     def few(self) -> list[tuple[int, int]]:
@@ -126,6 +142,16 @@ class CloseUp:
     @classmethod
     def of(cls, fields: Fields) -> CloseUp:
         return cls(fields.text("of"), fields.each("curves", Curve.of))
+
+    @property
+    def distinct(self) -> tuple[Curve, ...]:
+        """Without the curves whose every line is among those of another, under any name."""
+        lines = [{(s.points, s.times) for s in curve.series} for curve in self.curves]
+        return tuple(
+            curve
+            for curve, mine in zip(self.curves, lines, strict=True)
+            if not any(mine < others for others in lines)
+        )
 
 
 Point = tuple[float, ...]

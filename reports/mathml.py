@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from markupsafe import Markup, escape
 from math_core import LatexError, LatexToMathML
 
+from reports.typeset import typeset
+
 _ELEMENTS = {
     *("math", "semantics", "annotation", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace"),
     *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "none"),
@@ -25,28 +27,30 @@ _ATTRIBUTES = {
 _MACROS = {"substack": r"\begin{subarray}{c}#1\end{subarray}"}
 
 
-def formula(latex: str, *, display: bool = False, annotated: bool = True) -> Markup:
+def formula(latex: str, *, display: bool = False) -> Markup:
     """MathML of ``latex``, or its escaped source where it has none.
 
-    annotated: with the source as annotation, which a reader can copy.
     A formula that does not convert must not take the page down, and must not vanish.
     """
     if not latex.strip():
         return Markup("")
-    converter = LatexToMathML(annotation=annotated, macros=_MACROS, fancy_error=False)
+    converter = LatexToMathML(macros=_MACROS, fancy_error=False)
     try:
         mathml = converter.convert_with_local_state(latex, displaystyle=display)
     except (LatexError, UnicodeEncodeError):  # the latter for lone surrogates
         mathml = ""
     if mathml and _is_harmless(mathml):
-        return Markup(mathml)
+        return Markup(mathml.replace("&ApplyFunction;", "\u2061"))
     return Markup('<code class="latex">{}</code>').format(escape(latex))
 
 
 def prose(text: str) -> Markup:
-    """Running text in which ``$...$`` is inline mathematics; everything else is escaped."""
+    """Running text in which ``$...$`` is inline mathematics; everything else is escaped, and
+    what it writes in ASCII (p^T m, lambda_r, l1, 1e-9) set as one would print it."""
     parts = re.split(r"\$([^$\n]{1,400})\$", text)
-    return Markup("").join(formula(part) if i % 2 else escape(part) for i, part in enumerate(parts))
+    return Markup("").join(
+        formula(part) if i % 2 else typeset(part) for i, part in enumerate(parts)
+    )
 
 
 def _is_harmless(mathml: str) -> bool:

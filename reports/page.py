@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from checks.outcomes import exit_status
-from reports import plots, text
+from reports import bars, plots, text
+from reports.compact import compact
 from reports.compare import Change, changes_of, told
 from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
@@ -23,7 +25,7 @@ from reports.mathml import formula, prose
 from reports.planted import read_planted
 from reports.portraits import phase_portrait
 from reports.run import Run, read_run
-from reports.standing import STANDINGS, sentence_verdicts, standings_of, unmet
+from reports.standing import STANDINGS, common_limits, sentence_verdicts, standings_of, unmet
 from reports.summary import summary_of
 
 _HERE = Path(__file__).parent
@@ -32,6 +34,16 @@ _FACES = (  # file, family, weight, style; licence in static/OFL.txt
     ("stix-two-text-600-normal", "STIX Two Text", 600, "normal"),
     ("stix-two-math-subset", "STIX Two Math", 400, "normal"),
 )
+
+LARGEST = 980_000
+"""Bytes of a page: a megabyte, with room for what the file system or a server adds."""
+SPARED = (
+    "the numbers of the shown cases",
+    "curves of further cases beside the worst",
+    "close-ups of negative controls and open claims",
+    "inputs of negative controls and open claims",
+)
+"""What a page with too many claims leaves to the evidence files, in this order."""
 
 
 def build(directory: Path, old: Path | None = None) -> Path:
@@ -48,7 +60,7 @@ def build(directory: Path, old: Path | None = None) -> Path:
     write(directory / "summary.md", summary_of(run))
     write(directory / "junit.xml", junit_of(run))
     write(directory / "verdicts.tex", latex_of(run))
-    return write(directory / "index.html", page_of(run, changes))
+    return write(directory / "index.html", page_within(run, changes))
 
 
 def compare(directory: Path, old: Path) -> str:
@@ -56,8 +68,22 @@ def compare(directory: Path, old: Path) -> str:
     return told(changes_of(read_run(Path(directory)), read_run(Path(old))))
 
 
-def page_of(run: Run, changes: tuple[Change, ...] | None = None) -> str:
-    """The whole page as text; changes: since an earlier run, or None where none was named."""
+def page_within(run: Run, changes: tuple[Change, ...] | None = None, largest: int = LARGEST) -> str:
+    """The page with as little as possible of ``SPARED`` left out to stay within ``largest``."""
+    for spared in range(len(SPARED) + 1):
+        page = page_of(run, changes, SPARED[:spared])
+        if len(page.encode("utf-8", errors="replace")) <= largest:
+            break
+    return page
+
+
+def page_of(
+    run: Run, changes: tuple[Change, ...] | None = None, spared: tuple[str, ...] = ()
+) -> str:
+    """The whole page as text; changes: since an earlier run, or None where none was named.
+
+    spared: those of ``SPARED`` that it leaves to the files beside it, and says so.
+    """
     standings = standings_of(run)
     sentences = sentence_verdicts(run)
     shown = {s.key for s in (*standings.values(), *(s.standing for s in sentences))}
@@ -81,6 +107,9 @@ def page_of(run: Run, changes: tuple[Change, ...] | None = None) -> str:
         sentence_anchor=lambda key: _unique("sentence", key, [s.key for s in sentences]),
         quotes=lambda evidence: _quotes(evidence, run),
         changes=changes,
+        spared=[name in spared for name in SPARED],
+        left_out=spared,
+        common=common_limits(sentences),
         planted=read_planted(),
         real=[r for r in run.records if r.key.startswith("data.")],
         assumed=_assumed(run),
@@ -113,15 +142,16 @@ def render(template: str, **values: Any) -> str:
     """``template`` with everything escaped that this package did not make itself."""
     script = (_HERE / "static" / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
+    return compact(
         _environment()
         .get_template(template)
         .render(
-            style=Markup((_HERE / "static" / "style.css").read_text(encoding="utf-8")),
+            style=Markup(_style()),
             fonts=Markup(_font_faces()),
             script=Markup(script),
             script_hash=digest,
             all_standings=STANDINGS,
+            frames=plots.Frames(),
             **values,
         )
     )
@@ -154,16 +184,23 @@ def _environment() -> Environment:
         formula=formula,
         prose=prose,
         line_plot=plots.line_plot,
-        histogram=plots.histogram,
-        swatch=plots.swatch,
         missing_points=plots.missing_points,
-        below_zero=plots.below_zero,
+        span=plots.span,
+        histogram=bars.histogram,
+        bars=bars,
         phase_portrait=phase_portrait,
         arrays=text.arrays,
         short=text.first_sentence,
-        ratio_strip=plots.ratio_strip,
+        ratio_place=plots.ratio_place,
     )
     return environment
+
+
+@cache
+def _style() -> str:
+    """The style sheet without its comments and indentation."""
+    sheet = (_HERE / "static" / "style.css").read_text(encoding="utf-8")
+    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
 
 
 @cache

@@ -7,17 +7,18 @@ import math
 from markupsafe import Markup, escape
 
 from reports.figures import Phase, Point
+from reports.plots import path_of, simplified
 from reports.text import plural
 
-_SIZE, _MIDDLE, _UNIT = 320, 160, 124
-"""SVG units: side of the picture, its middle, length of a unit vector."""
+_SIZE, _MIDDLE, _UNIT = 640, 320, 248
+"""SVG units (half-pixels): side of the picture, its middle, length of a unit vector."""
 _TURN = (math.cos(math.radians(28)), math.sin(math.radians(28)), 0.36)
 """The view of a three-dimensional portrait: turned about the third axis, then tilted."""
 Place = tuple[float, float]
 
 
 def phase_portrait(phase: Phase) -> Markup:
-    """The portrait; SVG of 320 x 320 units, or "" without a path."""
+    """The portrait; SVG of 640 x 640 units, or "" without a path."""
     if not any(points for _, points in phase.paths):
         return Markup("")
     out = [
@@ -27,13 +28,12 @@ def phase_portrait(phase: Phase) -> Markup:
         *_axes(phase),
     ]
     for reached, points in sorted(phase.paths, key=lambda path: path[0]):
-        places = [_place(p) for p in points]
+        places = simplified([_place(p) for p in points])
         style = "s0" if reached else "s5"
-        first, last = places[0], places[-1]
-        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        out.append(f'<path class="line way {style}" d="M{line}"/>')
-        out.append(f'<circle class="from {style}" cx="{first[0]:.1f}" cy="{first[1]:.1f}" r="3"/>')
-        out.append(f'<circle class="to {style}" cx="{last[0]:.1f}" cy="{last[1]:.1f}" r="3.4"/>')
+        (x0, y0), (x1, y1) = places[0], places[-1]
+        out.append(f'<path class="way {style}" d="{path_of(places)}"/>')
+        out.append(f'<circle class="from {style}" cx="{x0}" cy="{y0}" r="6"/>')
+        out.append(f'<circle class="to {style}" cx="{x1}" cy="{y1}" r="7"/>')
     out += [_face(phase), "</svg>"]
     return Markup("".join(out))
 
@@ -80,8 +80,8 @@ def _axes(phase: Phase) -> list[str]:
         back = _place(tuple(-v for v in tip))
         out.append(f'<path class="axis" d="{_line([back, (x, y)])}"/>')
         along = math.hypot(x - _MIDDLE, y - _MIDDLE) or 1.0
-        dx, dy = 16 * (x - _MIDDLE) / along, 16 * (y - _MIDDLE) / along
-        out.append(f'<text class="mid" x="{x + dx:.1f}" y="{y + dy + 4:.1f}">{escape(name)}</text>')
+        dx, dy = 32 * (x - _MIDDLE) / along, 32 * (y - _MIDDLE) / along
+        out.append(f'<text class="mid" x="{x + dx:.0f}" y="{y + dy + 8:.0f}">{escape(name)}</text>')
     return out
 
 
@@ -89,12 +89,12 @@ def _face(phase: Phase) -> str:
     places = [_place(p) for p in phase.face]
     if len(places) == 1:
         x, y = places[0]
-        return f'<path class="face" d="M{x - 7:.1f} {y:.1f}h14M{x:.1f} {y - 7:.1f}v14"/>'
+        return f'<path class="face" d="M{x - 14:.0f} {y:.0f}h28M{x:.0f} {y - 14:.0f}v28"/>'
     return f'<path class="face" d="{_line(places)}{"Z" if len(places) > 2 else ""}"/>'
 
 
 def _line(places: list[Place]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
+    return "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in places) if places else ""
 
 
 def _words(phase: Phase) -> str:

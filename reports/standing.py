@@ -7,11 +7,13 @@ that page, graph, legend and summary cannot disagree.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from checks.outcomes import Outcome
 from reports.evidence import ShownCase
 from reports.run import Record, Run
+from reports.text import sentences_of
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class SentenceVerdict:
         said = [getattr(r.evidence, field) for r in self.principal if r.evidence is not None]
         return list(dict.fromkeys(text for text in said if text))
 
+    def limits(self, common: tuple[str, ...]) -> list[str]:
+        """What its principal claims say is not shown, each thing once and without ``common``."""
+        said = (s for words in self.words("not_shown") for s in sentences_of(words))
+        return [s for s in dict.fromkeys(said) if s not in common]
+
     @property
     def sampled(self) -> int:
         return len(self.claims) - sum(r.about.kind == "symbolic" for r in self.claims)
@@ -230,6 +237,12 @@ def _sentence(run: Run, key: str, standings: dict[str, Standing]) -> SentenceVer
         worst_case=_worst_case(claims),
         seen=_seen(principal),
     )
+
+
+def common_limits(sentences: tuple[SentenceVerdict, ...]) -> tuple[str, ...]:
+    """What the claims of most sentences say is not shown: said once, for all of them."""
+    said = Counter(limit for s in sentences for limit in s.limits(()))
+    return tuple(limit for limit, n in said.most_common() if 2 * n > len(sentences))
 
 
 def _worst_case(claims: list[Record]) -> ShownCase | None:

@@ -51,9 +51,13 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min"
 
 
+def sentences_of(words: str) -> list[str]:
+    """``words`` cut after each full stop that ends a word of three letters or more."""
+    return [s for s in re.split(r"(?<=\w{3}\.)\s+", words.strip()) if s]
+
+
 def first_sentence(words: str) -> str:
-    """``words`` up to the first full stop that a capital follows."""
-    return re.split(r"(?<=\.)\s+(?=[A-Z])", words, maxsplit=1)[0]
+    return next(iter(sentences_of(words)), "")
 
 
 def slug(key: str) -> str:
@@ -62,15 +66,14 @@ def slug(key: str) -> str:
 
 
 def arrays(data: dict[str, Any]) -> str:
-    """JSON of named arrays, one row of numbers a line, to six figures: a case file is exact."""
-    parts = [f"  {json.dumps(name)}: {_rows(value, 2)}" for name, value in data.items()]
+    """JSON of named arrays, one row of numbers a line, to four figures: a case file is exact."""
+    parts = [f" {json.dumps(name)}: {_rows(value)}" for name, value in data.items()]
     return "{\n" + ",\n".join(parts) + "\n}"
 
 
-def _rows(value: Any, depth: int) -> str:
+def _rows(value: Any) -> str:
     if isinstance(value, list) and any(isinstance(part, list) for part in value):
-        inner = (",\n" + " " * (depth + 1)).join(_rows(part, depth + 1) for part in value)
-        return f"[{inner}]"
+        return "[" + ",\n  ".join(_rows(part) for part in value) + "]"
     if isinstance(value, list):
-        return "[" + ", ".join(_rows(part, depth) for part in value) + "]"
-    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+        return "[" + ",".join(_rows(part) for part in value) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)

@@ -27,6 +27,20 @@ def test_a_log_gets_lines_with_rate_and_time_left(
     assert re.fullmatch(said, line), line
 
 
+def test_a_part_that_was_not_known_of_is_counted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    with Meter(1, 100) as meter:
+        meter.advance(100)
+        meter.expect(1)
+        meter.advance(1)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("1 of 1 parts, 100 cases")
+    assert second.startswith("2 of 2 parts, 101 cases")
+
+
 def test_a_log_is_not_flooded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

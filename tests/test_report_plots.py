@@ -15,19 +15,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reports.axes import Scale
+from reports.bars import below_zero, ends, histogram, median, uneven
 from reports.figures import Curve, Histogram, Phase, Series
 from reports.mathml import formula, prose
-from reports.plots import (
-    _FLAT,
-    _simplified,
-    below_zero,
-    histogram,
-    line_plot,
-    missing_points,
-    ratio_strip,
-)
+from reports.plots import _FLAT, Frames, line_plot, missing_points, path_of, ratio_place, simplified
 from reports.portraits import phase_portrait
 from reports.text import number
+from reports.typeset import typeset
 
 QUICK = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 FINITE = st.floats(-1e300, 1e300)
@@ -39,11 +33,21 @@ def curve(points: list[tuple[float, float | None]], *, y_log: bool = False) -> C
 
 
 def places(svg: str) -> list[list[tuple[float, float]]]:
-    """The points of each drawn line."""
-    paths = re.findall(r'class="line s0" d="M([^"]*)"', svg)
-    return [
-        [(float(a), float(b)) for a, b in (p.split() for p in path.split("L"))] for path in paths
-    ]
+    """The corners of each piece of the first line drawn."""
+    (path,) = re.findall(r'<g class="line"><path d="([^"]*)"', svg)
+    return [corners_of(piece) for piece in path.split("M")[1:]]
+
+
+def corners_of(piece: str) -> list[tuple[float, float]]:
+    """Corners of "x yl dx dy ...": what a browser makes of path data."""
+    start, _, steps = piece.partition("l")
+    numbers = [float(v) for v in re.findall(r"-?[\d.]+", steps)]
+    x, y = (float(v) for v in start.split())
+    corners = [(x, y)]
+    for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+        x, y = x + dx, y + dy
+        corners.append((x, y))
+    return corners
 
 
 @QUICK
@@ -78,7 +82,7 @@ def test_any_curve_is_drawn_inside_its_box_or_not_at_all(
         return
     ElementTree.fromstring(svg)
     for line in places(svg):
-        assert all(0 <= x <= 300 and 0 <= y <= 196 for x, y in line)
+        assert all(0 <= x <= 600 and 0 <= y <= 392 for x, y in line)
 
 
 def test_a_gap_in_the_data_is_a_gap_in_the_line() -> None:
@@ -96,22 +100,39 @@ def test_a_power_law_is_a_straight_line_in_log_scale() -> None:
     assert bottom > top  # decays downwards: the y axis of SVG points down
 
 
-COORDINATES = st.floats(0, 300).map(lambda v: round(v, 1))
+COORDINATES = st.floats(0, 600)
 
 
 @QUICK
 @given(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=20))
-def test_a_simplified_line_misses_no_point_by_more_than_a_pixel_shows(
+def test_a_line_as_it_is_drawn_misses_no_point_by_more_than_half_a_pixel(
     line: list[tuple[float, float]],
 ) -> None:
-    kept = _simplified(line)
-    assert kept[0] == line[0]
-    assert kept[-1] == line[-1]
-    rest = iter(line)
-    assert all(point in rest for point in kept)  # a subsequence
+    """Read back from the path data, so that rounding counts: units are half-pixels."""
+    kept = corners_of(path_of(simplified(line)).removeprefix("M"))
+    assert math.dist(kept[0], line[0]) <= math.sqrt(0.5)
+    assert math.dist(kept[-1], line[-1]) <= math.sqrt(0.5)
+    assert len(kept) <= max(len(line), 2)
     for x, y in line:
-        near = [_distance((x, y), a, b) for a, b in pairwise(kept)] or [math.dist((x, y), kept[0])]
+        near = [_distance((x, y), a, b) for a, b in pairwise(kept)]
         assert min(near) <= _FLAT + 1e-9
+
+
+def test_a_line_through_what_a_pixel_hides_has_two_corners() -> None:
+    assert len(simplified([(float(i), 100 + 0.3 * (i % 2)) for i in range(50)])) == 2
+    assert len(simplified([(0.0, 0.0), (50.0, 2.0), (100.0, 0.0)])) == 3  # a pixel shows
+
+
+def test_what_plots_share_is_drawn_once() -> None:
+    frames = Frames()
+    points: list[tuple[float, float | None]] = [(0.0, 1.0), (1.0, 2.0)]
+    first, second = (str(line_plot(curve(points), None, frames)) for _ in range(2))
+    named = set(re.findall(r'id="(f\d+)"', first))
+    assert named
+    assert set(re.findall(r'href="#(f\d+)"', second)) == named
+    assert "ln norm" in first
+    assert "ln norm" not in second
+    assert "ln norm" in str(line_plot(curve(points)))  # without a page nothing is shared
 
 
 def _distance(p: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -182,8 +203,9 @@ def test_any_portrait_stays_inside_its_box(
         assert svg == ""
         return
     ElementTree.fromstring(svg)
-    numbers = [float(v) for v in re.findall(r"[-\d.]+", re.findall(r'way s0" d="([^"]*)"', svg)[0])]
-    assert all(0 <= v <= 320 for v in numbers)
+    (path,) = re.findall(r'way s0" d="M([^"]*)"', svg)
+    numbers = [v for corner in corners_of(path) for v in corner]
+    assert all(0 <= v <= 640 for v in numbers)
     assert "1 path, 1 to the infimum" in svg
 
 
@@ -202,13 +224,33 @@ def test_any_histogram_draws_every_filled_bin(
     h = Histogram("h", "margin", tuple(edges), tuple(counts))
     svg = str(histogram(h, signed=signed))
     ElementTree.fromstring(svg)
-    bars = re.findall(r'class="bar([^"]*)" d="([^"]*)"', svg)
-    drawn = {kind.strip(): path.count("M") for kind, path in bars}
-    assert sum(drawn.values()) == sum(n > 0 for n in counts)
+    places = [round(240 * i / len(counts)) for i in range(len(edges))]
+    drawn = {"": [0.0] * len(counts), "unmet": [0.0] * len(counts), "mixed": [0.0] * len(counts)}
+    for kind, path in re.findall(r'<path(?: class="(unmet|mixed)")? d="([^"]*)"', svg):
+        drawn[kind] = _heights(path, places)
+    for i, n in enumerate(counts):
+        met = "" if not signed or edges[i] >= 0 else "unmet" if edges[i + 1] <= 0 else "mixed"
+        for kind, heights in drawn.items():
+            expected = max(44 * n / max(counts), 2.0) if n and kind == met else 0.0
+            assert abs(heights[i] - expected) <= 0.5  # half a pixel
     if signed:
-        unmet = sum(n > 0 for n, upper in zip(counts, edges[1:], strict=True) if upper <= 0)
-        assert drawn.get("unmet", 0) == unmet
-        assert f"{below_zero(h)} below zero" in svg
+        unmet = sum(n for n, upper in zip(counts, edges[1:], strict=True) if upper <= 0)
+        assert below_zero(h) == unmet
+
+
+def _heights(path: str, places: list[int]) -> list[float]:
+    """The height of each bin, read off an outline "Mx 44VyHx...": where the pen goes right."""
+    start, _, rest = path.removeprefix("M").partition(" 44")
+    x, y, heights = int(start), 44, [0.0] * (len(places) - 1)
+    for letter, value in re.findall(r"([VH])(\d+)", rest):
+        if letter == "V":
+            y = int(value)
+            continue
+        for i in range(places.index(x), places.index(int(value))):
+            heights[i] = 44.0 - y
+        x = int(value)
+    assert y == 44  # back on the base line
+    return heights
 
 
 def test_a_histogram_without_values_is_nothing() -> None:
@@ -217,19 +259,48 @@ def test_a_histogram_without_values_is_nothing() -> None:
 
 
 def test_an_open_bin_says_so() -> None:
-    svg = str(histogram(Histogram("h", "slack", (None, 0.0, 1.0, None), (1, 4, 2)), signed=True))
-    assert "from below 0 to above 1" in svg
-    assert "1 below zero" in svg
+    h = Histogram("h", "slack", (None, 0.0, 1.0, None), (1, 4, 2))
+    assert ends(h) == ("below 0", "above 1")
+    assert below_zero(h) == 1
+    assert median(h) == "0.62"  # two and a half of the four in (0, 1)
+    assert median(Histogram("h", "slack", (None, 0.0, 1.0), (4, 1))) == "below 0"
 
 
-def test_the_strip_marks_the_tolerance() -> None:
-    dot = [
-        float(re.findall(r'cx="([\d.]+)"', str(ratio_strip(r)))[0]) for r in (0.5, 1.0, 2.0, 1e9)
-    ]
-    assert dot == sorted(dot)
-    mark = float(re.findall(r"M([\d.]+) 1V9", str(ratio_strip(1.0)))[0])
-    assert dot[0] < mark == dot[1] < dot[2]
-    assert ratio_strip(None) == ""
+@QUICK
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=60))
+def test_the_median_lies_in_the_median_s_bin(values: list[float]) -> None:
+    counts, edges = np.histogram(values, bins=12)
+    h = Histogram("h", "margin", tuple(edges.tolist()), tuple(counts.tolist()))
+    shown = float(median(h).replace("−", "-").translate(_ASCII).replace("×10", "e"))
+    wide = edges[1] - edges[0]
+    middle = float(np.median(values))
+    lower = float(np.sort(values)[(len(values) - 1) // 2])
+    assert min(lower, middle) - wide - 0.06 * abs(shown) <= shown
+    assert shown <= middle + wide + 0.06 * abs(shown) + 1e-12
+
+
+_ASCII = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def test_cases_that_are_all_alike_are_told_not_drawn() -> None:
+    """numpy's bin for one value is one wide, a half to either side of it."""
+    counts, edges = np.histogram([0.41] * 7, bins=1)
+    h = Histogram("h", "margin", tuple(edges.tolist()), tuple(counts.tolist()))
+    assert h.single == pytest.approx(0.41)
+    assert Histogram("h", "margin", (0.0, 2.0), (7,)).single is None
+    assert Histogram("h", "margin", (0.0, 1.0, 2.0), (7, 1)).single is None
+
+
+def test_bins_of_unequal_width_are_seen() -> None:
+    assert uneven(Histogram("h", "d", (0.5, 1.5, 2.5, 4.5), (1, 2, 3)))
+    assert not uneven(Histogram("h", "d", (0.5, 1.5, 2.5), (1, 2)))
+
+
+def test_the_dot_stands_where_the_ratio_is_and_one_at_three_quarters() -> None:
+    places = [float(ratio_place(r).removesuffix("%")) for r in (1e-9, 0.5, 1.0, 2.0, 1e9)]
+    assert places == sorted(places)
+    assert places[2] == 75
+    assert ratio_place(None) == ""
 
 
 @QUICK
@@ -282,3 +353,19 @@ def test_what_a_formula_may_not_hold() -> None:
 def test_prose_sets_only_what_stands_between_dollars() -> None:
     assert str(prose("of $x_1$ & y")).startswith("of <math")
     assert str(prose("5 $ & 6")) == "5 $ &amp; 6"
+
+
+@pytest.mark.parametrize(
+    ("ascii_", "set_"),
+    [
+        ("d ln m~/d ln S = p^T m", "d ln m\u0303/d ln S = p<sup>⊤</sup> m"),
+        ("cos^2 - 1, kappa >= 0", "cos² − 1, κ ≥ 0"),
+        ("lambda_r of lambdas", "λ<sub>r</sub> of lambdas"),
+        ("the l1 SVM, l1.5 and l2", "the ℓ<sub>1</sub> SVM, ℓ<sub>1.5</sub> and ℓ<sub>2</sub>"),
+        ("half of 5e-07", "half of 5×10⁻⁷"),
+        ("limit.diagonal-l1 of 1b8509, 3e4567", "limit.diagonal-l1 of 1b8509, 3e4567"),
+        ("x_<b> & a_name", "x_&lt;b&gt; &amp; a_name"),
+    ],
+)
+def test_ascii_mathematics_is_set_as_print_would(ascii_: str, set_: str) -> None:
+    assert str(typeset(ascii_)) == set_

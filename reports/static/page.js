@@ -22,7 +22,7 @@
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
       const fits = words.every((w) => text.includes(w))
-        && (!pick.value || row.dataset.standing === pick.value);
+        && (!pick.value || row.className === `is-${pick.value}`);
       row.hidden = !fits;
       if (fits) count += 1;
     }
