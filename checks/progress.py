@@ -42,6 +42,16 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
+    @property
+    def done(self) -> int:
+        """Parts that are measured."""
+        return self._done_parts
+
+    @property
+    def total(self) -> int:
+        """Parts known of, measured or not."""
+        return self._parts
+
     def begin(self, claim: str) -> None:
         """A claim's first part is about to be measured."""
         if self._bar is None:

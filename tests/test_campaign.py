@@ -25,9 +25,11 @@ from checks.campaign import Order
 from checks.flow.settings import Settings
 from checks.outcomes import Verdict, exit_status
 from checks.parts import Measured, Part
+from checks.progress import Meter
 from checks.registry import Check
 from checks.runner import run_part
 from checks.store import NAME, Store
+from checks.tally import Tally
 from tests import test_runner
 
 TINY = Budget(
@@ -255,6 +257,26 @@ def test_the_order_of_the_parts_decides_nothing(
     for name in (v.case for v in whole if v.case):
         files = [(tmp_path / where / name).read_bytes() for where in ("in order", "shuffled")]
         assert files[0] == files[1]
+
+
+def test_the_pictures_of_a_claim_are_among_the_parts_that_progress_counts(
+    tmp_path: Path, measured_by: Any, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are asked for when a claim is judged, after the first total was said."""
+    meters: list[Meter] = []
+
+    class Watched(Meter):
+        def __init__(self, parts: int, cases: int) -> None:
+            super().__init__(parts, cases)
+            meters.append(self)
+
+    stored = Tally.from_json
+    monkeypatch.setattr(campaign, "Meter", Watched)
+    # as if a flow had been followed: the cheap check follows none
+    monkeypatch.setattr(Tally, "from_json", lambda text: replace(stored(text), followed=True))
+    _run(_order([measured_by("holds", FIRST)], tmp_path))
+    assert sum(part.kind == "look" for part in ran) == 1
+    assert meters[0].done == meters[0].total == len(ran)
 
 
 # --- faults, at moments drawn by seed ----------------------------------------------------------
