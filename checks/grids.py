@@ -13,7 +13,8 @@ _PAIRS = (
     ("width e", "rank"),
 )
 """Axes shown together, (x, y)."""
-_ORDER = ("1", "2", "d-1", "d", "2d")
+_ORDERS = (("1", "2", "d-1", "d", "2d"), ("one", "between", "full"))
+"""Of axes whose values are no numbers: widths in terms of d, and ranks."""
 
 
 def place_of(regions: Sequence[str]) -> str:
@@ -40,7 +41,7 @@ def grids(places: Counter[str]) -> list[dict[str, Any]]:
 
 
 def _grid(placed: list[tuple[dict[str, str], int]], x: str, y: str) -> dict[str, Any]:
-    columns, rows = (sorted({at[axis] for at, _ in placed}, key=_rank) for axis in (x, y))
+    columns, rows = (_ordered({at[axis] for at, _ in placed}) for axis in (x, y))
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for at, count in placed:
         found[at[y], at[x]][at["found"]] += count
@@ -52,13 +53,13 @@ def _grid(placed: list[tuple[dict[str, str], int]], x: str, y: str) -> dict[str,
     }
 
 
-def _rank(label: str) -> tuple[int, float, str]:
-    if label in _ORDER:
-        return 0, float(_ORDER.index(label)), label
+def _ordered(labels: set[str]) -> list[str]:
+    """Numbers by size, known words in their order, anything else by the alphabet."""
     try:
-        return 0, float(label), label
+        return sorted(labels, key=float)
     except ValueError:
-        return 1, 0.0, label
+        known = next((order for order in _ORDERS if labels <= set(order)), tuple(sorted(labels)))
+        return [label for label in known if label in labels]
 
 
 def _cell(found: Counter[str]) -> dict[str, Any]:

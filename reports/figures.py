@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -211,6 +213,14 @@ class Cell:
     n: int
     note: str
 
+    @property
+    def makeup(self) -> dict[str, int]:
+        """What its cases came to and how many did, where the note says it as "3 this; 4 that"."""
+        found = [re.fullmatch(r"(\d{1,9}) (.+)", part.strip()) for part in self.note.split(";")]
+        if not self.note or not all(found):
+            return {}
+        return {part[2]: int(part[1]) for part in found if part is not None}
+
     @classmethod
     def of(cls, fields: Fields) -> Cell:
         share = fields.number("share")
@@ -227,6 +237,17 @@ class Grid:
     x: Axis
     y: Axis
     cells: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All that any of its cells is made up of, the most common first."""
+        total: Counter[str] = Counter()
+        for cell in (cell for row in self.cells for cell in row):
+            total.update(cell.makeup)
+        return tuple(kind for kind, _ in total.most_common())
+
+    def count_of(self, kind: str) -> int:
+        return sum(cell.makeup.get(kind, 0) for row in self.cells for cell in row)
 
     @classmethod
     def of(cls, fields: Fields) -> Grid:

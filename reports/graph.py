@@ -16,7 +16,7 @@ from reports.text import slug
 
 # SVG units: width of a character, height of a row, gaps between frames, layers and columns;
 # characters of the longest label, rows of the longest column of a frame
-_CHARACTER, _ROW, _GAP, _BETWEEN, _INNER, _LONGEST, _TALLEST = 6.1, 20, 12, 40, 6, 30, 8
+_CHARACTER, _ROW, _GAP, _BETWEEN, _INNER, _LONGEST, _TALLEST = 6.1, 20, 12, 30, 6, 30, 12
 _SWEEPS = 12
 """Times the frames of all layers are put in order of what they are tied to."""
 

@@ -190,6 +190,7 @@ def _environment() -> Environment:
         bars=bars,
         phase_portrait=phase_portrait,
         arrays=text.arrays,
+        axis_label=text.axis_label,
         short=text.first_sentence,
         ratio_place=plots.ratio_place,
     )

@@ -43,6 +43,14 @@ def plural(value: int, one: str, many: str = "") -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
+def axis_label(label: str) -> str:
+    """A value on an axis: a number as numbers are shown, anything else with a true minus."""
+    try:
+        return number(float(label))
+    except (ValueError, OverflowError):
+        return label.replace("-", "−")
+
+
 def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"

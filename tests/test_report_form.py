@@ -13,6 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from reports import build, problem_page
+from reports import page as page_module
+from reports.run import read_run
 from tests.browser import NEEDS_CHROMIUM, browser
 from tests.report_fixture import (
     CLAIMS,
@@ -185,6 +187,46 @@ def _usable(page: Page, file: Path) -> float:
     page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
     found = session.send("Performance.getMetrics")["metrics"]
     return 1000 * next(float(m["value"]) for m in found if m["name"] == "TaskDuration")
+
+
+def test_what_is_left_out_of_the_markup_a_browser_puts_back(
+    opened: Page, page_file: Path, problem_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compact page and the one with every tag and quote are one document."""
+    monkeypatch.setattr(page_module, "compact", lambda html: html)
+    whole = page_file.with_name("whole.html")
+    whole.write_text(page_module.page_within(read_run(page_file.parent)), encoding="utf-8")
+    problem = problem_page(problem_result(), problem_file.with_name("whole.html"))
+    for short, long in ((page_file, whole), (problem_file, problem)):
+        assert short.stat().st_size < long.stat().st_size
+        documents = []
+        for file in (short, long):
+            opened.goto(file.as_uri())
+            documents.append(opened.evaluate(_OUTLINE))
+        assert len(documents[0]) > 1_000
+        assert documents[0] == documents[1]
+
+
+_OUTLINE = r"""() => {
+    // Every element with its attributes; every text without its space; then, with the space
+    // that is seen, the text as it is laid out.
+    document.querySelectorAll('details').forEach(d => d.open = true);
+    document.querySelectorAll('.claim').forEach(c => c.style.contentVisibility = 'visible');
+    const out = [];
+    const walk = (node) => {
+        if (node.nodeType == 3) {
+            const text = node.data.replace(/\s+/g, '');
+            if (text) out.push(text);
+        } else if (node.nodeType == 1) {
+            const said = [...node.attributes].map(a => `${a.name}=${a.value}`).sort();
+            out.push(`<${node.tagName} ${said.join(' ')}>`);
+            node.childNodes.forEach(walk);
+            out.push('</>');
+        }
+    };
+    walk(document.body);
+    return [...out, ...document.body.innerText.split(/\s+/)];
+}"""
 
 
 def test_it_asks_for_nothing_and_says_so_to_the_browser(
