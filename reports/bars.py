@@ -27,7 +27,7 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     places = [round(_WIDTH * i / len(h.counts)) for i in range(len(edges))]
     kinds = [_sign(edges[i], edges[i + 1]) if signed and n else "" for i, n in enumerate(h.counts)]
     tops = [_top(n, tallest) for n in h.counts]
-    out = ['<svg class="bars" aria-hidden="true">']
+    out = ['<svg aria-hidden="true">']
     for kind in dict.fromkeys(kinds):
         mine = [t if k == kind else _HEIGHT for t, k in zip(tops, kinds, strict=True)]
         if min(mine) < _HEIGHT:

@@ -1,7 +1,18 @@
 """The table of planted errors: which were killed, and by which claim.
 
-``static/planted.json`` is written by the tests that plant them (tests/test_planted.py) and is
-part of the source, not of a run: it says what the suite catches, at the version it came with.
+``static/planted.json`` is written by ``python -m tests.planted`` and is part of the source, not of
+a run: it says what the suite catches, at the version it came with.  Its schema (1)::
+
+    {"schema": 1, "rows": [{
+        "name": the plant's name, unique,
+        "what": the error in one sentence,
+        "by": the claim that met it, or "" where none did,
+        "outcome": that claim's outcome, as in verdicts.jsonl,
+        "reason": that claim's reason,
+        "killed": true where outcome and reason are those that show the error for what it is,
+        "seconds": how long it took to meet it, or null}, ...]}
+
+Further fields are ignored; a missing one is empty.
 """
 
 from __future__ import annotations
@@ -16,7 +27,7 @@ FILE = Path(__file__).parent / "static" / "planted.json"
 
 @dataclass(frozen=True)
 class Plant:
-    """One error planted in the source.  by: the claim that met it, with what outcome."""
+    """One error planted in the source; fields as in the file."""
 
     name: str
     what: str
@@ -24,6 +35,7 @@ class Plant:
     outcome: str
     reason: str
     killed: bool
+    seconds: float | None
 
     @classmethod
     def of(cls, fields: Fields) -> Plant:
@@ -34,12 +46,16 @@ class Plant:
             fields.text("outcome"),
             fields.text("reason"),
             bool(fields.flag("killed")),
+            fields.number("seconds"),
         )
 
 
 def read_planted(path: Path | None = None) -> tuple[Plant, ...] | None:
-    """The rows of the table; None where there is no such file.  BadReport if it is damaged."""
+    """The rows of the table, survivors first; None where there is no such file.
+
+    Raises BadReport for a damaged one.
+    """
     file = path or FILE
     if not file.is_file():
         return None
-    return Fields.read(file).each("rows", Plant.of)
+    return tuple(sorted(Fields.read(file).each("rows", Plant.of), key=lambda plant: plant.killed))

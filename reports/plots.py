@@ -55,10 +55,8 @@ def line_plot(curve: Curve, timed: Series | None = None, frames: Frames | None =
     out = [
         f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">',
         shared(_upright(y, curve.y_label)),
-        shared(_level(x, base, curve.x_label)),
+        shared(_level(x, base, curve.x_label) + ("" if timed is None else _clock(x, timed, top))),
     ]
-    if timed is not None:
-        out.append(shared(_clock(x, timed, top)))
     out.append('<g class="line">')  # the n-th path has the n-th style, as its place in the key
     for segments in drawn:
         corners = [simplified([(x.at(a), y.at(b)) for a, b in segment]) for segment in segments]

@@ -25,7 +25,7 @@ _PLAIN = re.compile(
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TAGGED = (  # on escaped text
     (re.compile(r"\^T\b"), "<sup>⊤</sup>"),
-    (re.compile(r"(?<![\w&#])([A-Za-z]|[α-ωΑ-Ω])_([a-z0-9]{1,3})\b"), r"\1<sub>\2</sub>"),
+    (re.compile(r"((?<![\w&#])[A-Za-zα-ωΑ-Ω]|\|)_([a-z0-9]{1,3})\b"), r"\1<sub>\2</sub>"),
     (re.compile(r"\blog10\b"), "log<sub>10</sub>"),
     (re.compile(r"ℓ(1\.5|[123p])"), r"ℓ<sub>\1</sub>"),
 )

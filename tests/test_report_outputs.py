@@ -243,8 +243,9 @@ def test_the_table_of_planted_errors(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.write_text(json.dumps({"rows": [row, row | {"killed": False, "what": HOSTILE}]}))
     page = page_of(tmp_path / "run")
     assert "1 of 2 were killed" in page.text
-    assert "the gradient's sign flipped killed flow.gradient falsified" in page.text
-    assert "survived" in page.text
+    fates = page.text[page.text.index("1 of 2 were killed") :]
+    assert "the gradient's sign flipped sign Killed flow.gradient falsified" in fates
+    assert fates.index("Survived") < fates.index("Killed")  # what was missed comes first
     assert len(page.all("script")) == 1
     file.write_text(json.dumps({"rows": [{"name": 3}]}))
     with pytest.raises(BadReport, match=r"planted\.json"):
