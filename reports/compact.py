@@ -15,7 +15,8 @@ _BLOCK = (
 _KEPT = re.compile(r"(<(pre|script|style)\b.*?</\2>)", re.DOTALL)
 _TAG = re.compile(r"<[A-Za-z][^<>]*>")  # no attribute holds a bare < or >: all are escaped
 _QUOTED = re.compile(r'="([\w.#:%-]+)"(?=[ >])')  # not before "/>", whose slash it would take in
-_BESIDE = re.compile(rf"\s*(</?(?:{_BLOCK})\b[^<>]*>)\s*")
+_SPACE = r"[ \t\r\n\f]"  # not the no-break spaces that formulas keep words apart with
+_BESIDE = re.compile(rf"{_SPACE}*(</?(?:{_BLOCK})\b[^<>]*>){_SPACE}*")
 _ENDS = tuple(
     re.compile(rf"</(?:{ended})>(?={then})")
     for ended, then in (
@@ -48,7 +49,7 @@ def _plain(html: str) -> str:
 
 
 def _shorter(html: str) -> str:
-    html = re.sub(r"\s+", " ", _BESIDE.sub(r"\1", html))
+    html = re.sub(rf"{_SPACE}+", " ", _BESIDE.sub(r"\1", html))
     html = _plain(_TAG.sub(lambda tag: _QUOTED.sub(r"=\1", tag.group()), html))
     # The last first: a paragraph that ends a cell needs the cell's end to be seen.
     for end in reversed(_ENDS):

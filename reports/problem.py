@@ -12,6 +12,7 @@ from reports.fields import Fields
 from reports.figures import CloseUp, Curve, Phase
 from reports.page import render, write
 from reports.standing import STANDINGS
+from reports.text import number, plural
 
 _NUMBERS = (
     "margin_gap",
@@ -98,7 +99,7 @@ class ProblemRun:
             numbers={name: fields.number(name) for name in _NUMBERS},
             steps=fields.integer("steps"),
             seconds=fields.number("seconds"),
-            fidelity=_words(fields.data.get("fidelity")),
+            fidelity=_fidelity(fields.data.get("fidelity")),
             attention=None if attention is None else Attention.of(attention),
         )
 
@@ -149,6 +150,23 @@ def _svm(fields: Fields) -> dict[str, Any]:
         **{name: fields.number(name) for name in ("optimum", "lower", "upper", "width")},
         "solution": _words(fields.data.get("solution")),
     }
+
+
+def _fidelity(value: object) -> str:
+    """A run's fidelity record in a sentence; whatever else it is, in short."""
+    if not isinstance(value, dict) or not value.keys() >= {"ok", "local_error", "audited"}:
+        return _words(value)
+    fields = Fields(value, "fidelity")
+    said = [
+        "met" if value["ok"] is True else "not met",
+        f"largest local error {number(fields.number('local_error'), 2)} of its bound",
+        f"{plural(fields.count('audited'), 'stretch', 'stretches')} audited",
+    ]
+    if fields.number("deviation") is not None:
+        said.append(f"largest deviation {number(fields.number('deviation'), 2)} of its bound")
+    if fields.text("fault"):
+        said.append(fields.text("fault"))
+    return "; ".join(said)
 
 
 def _words(value: object) -> str:

@@ -394,7 +394,9 @@ def problem_result() -> dict[str, Any]:
         "reached_infimum": True, "selected_tokens": [2, 0, 1], "margin_gap": 3.1e-9,
         "selected_margin_gap": 3.1e-9, "selected_outcome": "held", "dual_gap": 8.8e-8,
         "direction": [0.25, -0.5, 0.25], "log_norm": 71.3, "log_time": 3.2e30,
-        "conservation_drift": 2e-11, "fidelity": {"local_error": 1e-8, "audited": 3},
+        "conservation_drift": 2e-11,
+        "fidelity": {"ok": True, "local_error": 0.99, "audited": 3, "deviation": 0.01,
+                     "fault": ""},
         "steps": 212, "seconds": 0.4,
         "attention": {"optimal": [2, 0, 1], "before": [0.2, 0.31, 0.4], "after": [1.0, 1.0, 1.0]},
     }  # fmt: skip

@@ -577,6 +577,7 @@ def test_problem_page(tmp_path: Path) -> None:
     said = (
         "my.npz", "2.9181999", "proved", "settles on token 3", "3.2×10³⁰", "by simplex",
         "−0.01 least of 2", "0.31 → 1", "1 of 2 runs", "Phase portrait", "KKT residuals",
+        "Fidelity: met; largest local error 0.99 of its bound; 3 stretches audited",
     )  # fmt: skip
     for words in said:
         assert words in page.text

@@ -215,7 +215,7 @@ _OUTLINE = r"""() => {
     const out = [];
     const walk = (node) => {
         if (node.nodeType == 3) {
-            const text = node.data.replace(/\s+/g, '');
+            const text = node.data.replace(/[ \n]+/g, '');
             if (text) out.push(text);
         } else if (node.nodeType == 1) {
             const said = [...node.attributes].map(a => `${a.name}=${a.value}`).sort();
