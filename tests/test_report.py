@@ -555,6 +555,29 @@ def test_a_sentence_of_identities_alone_is_not_held(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_foundation_stands_next_to_what_needs_it_and_a_leaf_next_to_what_it_needs() -> None:
+    rests_on: dict[str, tuple[str, ...]] = {
+        "a": (), "b": ("a",), "c": ("b",), "late": (),
+        "d": ("c", "late"), "e": ("d",), "leaf": ("a",),
+    }  # fmt: skip
+    layers = [sorted(layer) for layer in layers_of(rests_on)]
+    assert layers == [["a"], ["b", "leaf"], ["c", "late"], ["d"], ["e"]]
+
+
+def test_claims_that_rest_on_the_same_share_one_line(tmp_path: Path) -> None:
+    claims = [("a", "symbolic", ["S1"], [], *CLAIMS[0][4:])] + [
+        (key, "symbolic", ["S1"], ["a"], *CLAIMS[0][4:]) for key in ("b", "c", "d")
+    ]
+    build(write_run(tmp_path, claims))
+    source = (tmp_path / "index.html").read_text(encoding="utf-8")
+    (graph,) = re.findall(r"<svg class=graph.*?</svg>", source)
+    (lines,) = re.findall(r'<path class=edge d="([^"]*)"', graph)
+    assert lines.count("M") == 1
+    tops = [int(y) for y in re.findall(r"<rect x=\d+ y=(\d+)", graph)]
+    assert len(tops) == 4
+    assert len(set(tops)) >= 3  # b, c, d one below the other
+
+
 def test_layers_of_a_cycle_end() -> None:
     layers = layers_of({"a": ("b",), "b": ("a",), "c": ()})
     assert sorted(key for layer in layers for key in layer) == ["a", "b", "c"]

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from reports.axes import Scale
 from reports.bars import below_zero, ends, histogram, median, uneven
-from reports.figures import Curve, Histogram, Phase, Series
+from reports.figures import Axis, Cell, CloseUp, Curve, Grid, Histogram, Phase, Series
 from reports.mathml import formula, prose
 from reports.plots import _FLAT, Frames, line_plot, missing_points, path_of, ratio_place, simplified
 from reports.portraits import phase_portrait
-from reports.text import number
+from reports.text import axis_label, number
 from reports.typeset import typeset
 
 QUICK = settings(deadline=None, derandomize=True, database=None, max_examples=200)
@@ -369,3 +369,31 @@ def test_prose_sets_only_what_stands_between_dollars() -> None:
 )
 def test_ascii_mathematics_is_set_as_print_would(ascii_: str, set_: str) -> None:
     assert str(typeset(ascii_)) == set_
+
+
+def test_a_cell_s_note_is_read_as_what_its_cases_came_to() -> None:
+    assert Cell(0.5, 4, "2 optimum; 3 not reached").makeup == {"optimum": 2, "not reached": 3}
+    assert Cell(0.5, 4, "2 optimum; and more").makeup == {}
+    assert Cell(0.5, 4, "").makeup == {}
+    axis = Axis("x", ("1", "2"))
+    cells = (Cell(1.0, 1, "1 optimum"), Cell(None, 0, "4 not reached; 1 optimum"))
+    grid = Grid("t", axis, Axis("y", ("a",)), (cells,))
+    assert grid.kinds == ("not reached", "optimum")
+    assert grid.count_of("optimum") == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"), [("0.0001", "10⁻⁴"), ("45", "45"), ("d-1", "d−1"), ("query zero",) * 2]
+)
+def test_labels_of_an_axis(label: str, shown: str) -> None:
+    assert axis_label(label) == shown
+
+
+def test_a_plot_whose_lines_are_all_in_another_is_not_drawn_again() -> None:
+    one = Series("gap", ((0.0, 1.0), (1.0, 0.5)))
+    other = Series("cosine", ((0.0, 1.0), (1.0, 0.1)))
+    few = replace(curve([]), series=(replace(one, label="margin"),))
+    many = replace(curve([]), series=(one, other))
+    apart = replace(curve([]), series=(Series("x", ((0.0, 2.0),)),))
+    assert CloseUp("worst", (few, many, apart)).distinct == (many, apart)
+    assert CloseUp("worst", (few, few)).distinct == (few, few)  # nothing hides both
