@@ -211,7 +211,8 @@ _OUTLINE = r"""() => {
     // Every element with its attributes; every text without its space; then, with the space
     // that is seen, the text as it is laid out.
     document.querySelectorAll('details').forEach(d => d.open = true);
-    document.querySelectorAll('.claim').forEach(c => c.style.contentVisibility = 'visible');
+    document.querySelectorAll('section, .claim')
+        .forEach(c => c.style.contentVisibility = 'visible');
     const out = [];
     const walk = (node) => {
         if (node.nodeType == 3) {
@@ -243,6 +244,7 @@ def test_it_asks_for_nothing_and_says_so_to_the_browser(
         assert outside == []
         assert refused == []  # nothing of its own that the policy had to stop
         assert page.evaluate("document.fonts.size") == 3
+        page.evaluate("document.fonts.ready.then(() => null)")  # a font is read after the page
         used = page.evaluate("[...document.fonts].filter(f => f.status == 'loaded').length")
         assert used == 3
         page.close()
