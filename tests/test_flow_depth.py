@@ -26,6 +26,8 @@ MODELS: dict[str, tuple[Shape, ...]] = {
 }
 DATA = ("gaussian", "integer")
 TOLERANCE = margin_gap(Settings()).value
+_STATED = (Status.HORIZON, Status.LATE_STEPS, Status.RESURGENT)
+"""Ends of a run that say why its certificate is open: INCONCLUSIVE, whatever is claimed."""
 
 
 def draw(
@@ -73,7 +75,7 @@ def judged(found: list[tuple[Status, float]]) -> None:
     assert max(closed) <= TOLERANCE == 1e-8
     # What stays open is at most 1e-4 wide, or ran into a limit that is stated, and says so.
     for status, gap in found:
-        assert gap <= 1e-4 or status in (Status.HORIZON, Status.LATE_STEPS)
+        assert gap <= 1e-4 or status in _STATED
         assert status is Status.CLOSED or status.advice
 
 
@@ -89,8 +91,8 @@ def test_runs_that_reach_the_infimum_close(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_runs_that_reach_the_infimum_close_at_every_size(model: str) -> None:
     """Up to n = 8, L = 5, d = 16."""
-    found = ends(model, MODELS[model], 300)
-    assert len(found) >= 400
+    found = ends(model, MODELS[model], 120)
+    assert len(found) >= 160
     judged(found)
 
 
