@@ -138,8 +138,8 @@ def _results(keys: list[str], order: Order, store: Store, team: Team) -> Iterato
             closing = claim.closing.finish(claim.failed.get(key) or store.get(key))
         claim.finished, claim.closing = True, None
         assert isinstance(closing, Verdict)
-        _say(meter, closing, word)
         yield closing
+        _say(meter, closing, word)  # once it is on disk
 
     with Meter(len(waiting), sum(part.cases for part in waiting)) as meter:
         for claim in claims.values():
@@ -165,8 +165,8 @@ def _results(keys: list[str], order: Order, store: Store, team: Team) -> Iterato
         for claim in claims.values():
             if not claim.finished:
                 verdict = _unfinished(claim, store)
-                _say(meter, verdict)
                 yield verdict
+                _say(meter, verdict)
 
 
 def _keys(order: Order) -> list[str]:

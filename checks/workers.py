@@ -6,6 +6,7 @@ does not depend on it.
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import threading
@@ -19,6 +20,7 @@ from checks.runner import run_part
 from checks.versions import code
 
 GONE = "a worker process died: killed, or out of memory"
+LOST = "the scheduler is gone; nothing that was finished is lost, and --resume goes on with it"
 
 
 Take = Callable[[], Part | None]
@@ -80,22 +82,32 @@ class Cluster:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ClusterFailed(f"no scheduler answers at {address} ({why})") from error
 
-    def _width(self) -> int:
-        """Parts under way: two for every thread that there is now."""
-        return 2 * max(1, sum(self._client.nthreads().values()))
+    def _threads(self) -> int:
+        """How many parts can be measured at a time now."""
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, RuntimeError) as error:  # on the way to it, or already given up
+            raise ClusterFailed(LOST) from error
 
     def measure(self, take: Take) -> Results:
-        try:
-            if not self._client.nthreads():
-                raise ClusterFailed("the scheduler has no worker; start one with `dask worker`")
-            pool = self._client.get_executor(pure=False)
-            yield from _pooled(pool, take, self._width)
-        finally:
-            self._client.close()
+        with _without_messages("distributed.client"):
+            try:
+                if not self._threads():
+                    raise ClusterFailed("the scheduler has no worker; start one with `dask worker`")
+                pool = self._client.get_executor(pure=False)
+                # Two for every thread, so that none waits; those that die are replaced by dask.
+                yield from _pooled(pool, take, lambda: 2 * max(1, self._threads()))
+            except CancelledError as error:  # nothing here cancels: the scheduler took them along
+                raise ClusterFailed(LOST) from error
+            finally:
+                self._client.close()
 
 
 def _pooled(pool: Executor, take: Take, width: Callable[[], int]) -> Results:
-    """Keep ``width()`` parts under way until there are no more, and nothing is under way."""
+    """Keep ``width()`` parts under way until there are no more, and nothing is under way.
+
+    Raises CancelledError where the pool drops what it was given.
+    """
     expected = code()
     running: dict[Future[Measured], Part] = {}
     gone = ""
@@ -105,16 +117,31 @@ def _pooled(pool: Executor, take: Take, width: Callable[[], int]) -> Results:
         if not running:
             return
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
+        # What was measured first: a cancelled one raises, and ends this.
+        for future in sorted(finished, key=Future.cancelled):
             part = running.pop(future)
             try:
-                yield part, future.result()
-            except (Exception, CancelledError) as error:
+                measured = future.result()
+            except CancelledError:
+                raise
+            except Exception as error:
                 # run_part itself never raises: the worker, or the way to it, is gone.
                 gone = f"{GONE} ({type(error).__name__})"
-                yield part, Measured(None, 0.0, "error", gone)
+                measured = Measured(None, 0.0, "error", gone)
+            yield part, measured
     for part in running.values():
         yield part, Measured(None, 0.0, "error", gone)
+
+
+@contextmanager
+def _without_messages(logger: str) -> Iterator[None]:
+    """dask logs a traceback for every lost connection; what it means is said in one line."""
+    level = logging.getLogger(logger).level
+    logging.getLogger(logger).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).setLevel(level)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import select
 import signal
 import threading
 import time
@@ -299,6 +300,15 @@ def _forked(work: Callable[[], int]) -> int:
         os._exit(status)
 
 
+def _wait(child: int, seconds: float) -> None:
+    """Until the child ends, or its time is up: the moment itself is what is drawn."""
+    ended = os.pidfd_open(child)
+    try:
+        select.select([ended], [], [], seconds)
+    finally:
+        os.close(ended)
+
+
 def _kills(request: pytest.FixtureRequest) -> int:
     return 50 if request.config.getoption("--nightly") else 5
 
@@ -329,7 +339,7 @@ def test_kill_9_at_any_moment_loses_and_repeats_nothing(
             held = _held(order)
             log.write_text("")
             child = _forked(lambda order=order: exit_status(_run(order)))  # type: ignore[misc]
-            time.sleep(draw.uniform(0, length / 2))
+            _wait(child, draw.uniform(0, length / 2))
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             assert held <= _held(order), "nothing that was stored is lost"

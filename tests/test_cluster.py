@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,17 @@ from click.testing import CliRunner, Result
 
 from checks import budgets
 from checks.cli import main
-from checks.workers import Cluster, ClusterFailed
+from checks.workers import LOST, Cluster, ClusterFailed
+from tests.child import PATIENCE, line_with
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ["symbolic.softmax-jacobian", "control.unscaled-gradient"]
+LONGER = ["symbolic.softmax-jacobian", "flow.conservation"]
+"""The second has several parts of some seconds: under way when the first one's verdict comes."""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def verify(out: Path, *options: str) -> Result:
@@ -32,6 +36,15 @@ def verify(out: Path, *options: str) -> Result:
 def lines(out: Path) -> list[dict[str, object]]:
     found = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     return sorted(({**line, "seconds": 0} for line in found), key=lambda line: str(line["claim"]))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process finds of the longer claims."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = CliRunner().invoke(main, ["verify", *LONGER, "--out", str(out), "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -54,50 +67,100 @@ def test_a_local_cluster_finds_what_one_process_finds(alone: Path, tmp_path: Pat
     assert lines(tmp_path) == lines(alone)
 
 
-def started(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    with (tmp_path / "log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]],
-            cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+@dataclass
+class Running:
+    """A scheduler and its workers, each a process of its own, as a user starts them."""
+
+    address: str
+    scheduler: subprocess.Popen[str]
+    workers: list[subprocess.Popen[str]]
+
+
+def started(kind: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
+    return subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--no-dashboard"], cwd=folder, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT,
+    )  # fmt: skip
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """A scheduler and two workers, each a process of its own, as a user starts them."""
-    file = tmp_path / "scheduler.json"
-    running = [
-        started(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                "--scheduler-file", str(file)),
-    ]  # fmt: skip
+def running(tmp_path: Path) -> Iterator[Running]:
+    scheduler = started("scheduler", tmp_path, "--port", "0")
+    workers: list[subprocess.Popen[str]] = []
     try:
-        give_up = time.monotonic() + 60
-        while not file.is_file():
-            assert time.monotonic() < give_up, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        where = json.loads(file.read_text())["address"]
+        said = line_with("Scheduler at:", scheduler, scheduler.stderr)
+        address = said.split()[-1]
+        assert address.startswith("tcp://127.0.0.1:"), said
         for _ in range(2):
-            running.append(
-                started(tmp_path, "worker", where, "--host", "127.0.0.1", "--nthreads", "1",
-                        "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path))
-            )  # fmt: skip
-        with distributed.Client(where, timeout=60, set_as_default=False) as client:
+            options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+            workers.append(started("worker", tmp_path, address, *options))
+        with distributed.Client(address, timeout=60, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
-        yield where
+        yield Running(address, scheduler, workers)
     finally:
-        for process in running:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        for process in (*workers, scheduler):
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.filterwarnings("default")  # dask's own
-def test_a_scheduler_with_two_worker_processes(address: str, alone: Path, tmp_path: Path) -> None:
-    done = verify(tmp_path / "out", "--cluster", address)
+def test_a_scheduler_with_two_worker_processes(
+    running: Running, alone: Path, tmp_path: Path
+) -> None:
+    done = verify(tmp_path / "out", "--cluster", running.address)
     assert done.exit_code == 0, done.output
     assert lines(tmp_path / "out") == lines(alone)
-    again = verify(tmp_path / "out", "--cluster", address, "--resume")
+    again = verify(tmp_path / "out", "--cluster", running.address, "--resume")
     assert again.stdout.count("kept") == len(CLAIMS)
+
+
+def begun(running: Running, out: Path) -> subprocess.Popen[str]:
+    """A run of its own that has said its first verdict: the rest is with the workers."""
+    command = [sys.executable, "-m", "checks.cli", "verify", *LONGER, "--out", str(out),
+               "--cluster", running.address]  # fmt: skip
+    run = subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    line_with(LONGER[0], run, run.stdout)
+    return run
+
+
+def test_a_worker_that_is_killed_changes_no_verdict(
+    running: Running, undisturbed: Path, tmp_path: Path
+) -> None:
+    """SIGKILL to one of two while both measure: dask gives its parts to the other."""
+    run = begun(running, tmp_path / "out")
+    running.workers[0].kill()
+    _, stderr = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert running.workers[0].wait() == -signal.SIGKILL
+    assert lines(tmp_path / "out") == lines(undisturbed)
+
+
+def test_a_scheduler_that_is_killed_is_one_line_and_resume_goes_on(
+    running: Running, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run = begun(running, out)
+    running.scheduler.kill()
+    stdout, stderr = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 2, stdout + stderr
+    told = [line for line in stderr.splitlines() if not line.startswith("running ")
+            and " parts, " not in line]  # fmt: skip
+    assert told == [f"marginflow: --cluster {running.address}: {LOST}"]
+    assert "FAIL" not in stdout, "what was not measured is no error of the claim"
+    assert (out / "index.html").is_file(), "the page of what there is"
+    kept = lines(out)
+    assert [line["claim"] for line in kept] == LONGER[:1]
+    again = CliRunner().invoke(
+        main, ["verify", *LONGER, "--out", str(out), "--workers", "1", "--resume"]
+    )
+    assert again.exit_code == 0, again.output
+    assert again.stdout.splitlines()[0].endswith("kept")
+    assert lines(out) == lines(undisturbed)
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path) -> None:

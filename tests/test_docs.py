@@ -43,16 +43,8 @@ def test_every_block_is_of_a_kind_that_is_run_or_shown() -> None:
     assert sum(kind == "python" for page in PAGES for kind, _ in blocks(page)) >= 10
 
 
-FLOWS = ("own-data", "own-theorem")
-"""Pages that follow the flow of many problems, or of a trained network: nightly."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(p, marks=[pytest.mark.nightly] * (p.stem in FLOWS)) for p in PAGES],
-    ids=lambda page: page.stem,
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
