@@ -65,10 +65,11 @@ class Store:
         try:
             # One writer: a second process is told, and a first that was killed holds nothing.
             self._db.execute("pragma locking_mode = exclusive")
+            if self._tables():
+                self._identify()  # before the first write: the file may be another program's
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("begin exclusive")
-            known = self._db.execute("select count(*) from sqlite_master").fetchone()[0]
-            if not known:
+            if not self._tables():
                 self._db.execute(f"pragma application_id = {_APPLICATION}")
                 self._db.execute(f"pragma user_version = {_SCHEMA}")
                 self._db.execute(_TABLE)
@@ -77,13 +78,20 @@ class Store:
         except sqlite3.Error as error:
             raise self._told(error) from error
 
-    def _inspect(self) -> None:
+    def _tables(self) -> int:
+        (count,) = self._db.execute("select count(*) from sqlite_master").fetchone()
+        return int(count)
+
+    def _identify(self) -> None:
         (whose,) = self._db.execute("pragma application_id").fetchone()
         (schema,) = self._db.execute("pragma user_version").fetchone()
         if whose != _APPLICATION:
             raise self._damaged("it is not a campaign's")
         if schema != _SCHEMA:
             raise self._damaged(f"it has schema {schema}, not {_SCHEMA}")
+
+    def _inspect(self) -> None:
+        self._identify()
         (said,) = self._db.execute("pragma integrity_check(1)").fetchone()
         if said != "ok":
             raise self._damaged(said.splitlines()[0])
