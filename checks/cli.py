@@ -150,6 +150,8 @@ def verify(
         raise Bad(f"--cluster {cluster}: {error}") from error
     except (BadInput, StoreDamaged, StoreFailed, reports.BadReport) as error:
         raise Bad(str(error)) from error
+    except BrokenPipeError:  # of stdout, not of a file
+        raise
     except OSError as error:
         raise Bad(f"cannot write to {out}: {error.strerror or error}") from error
     left = [v.claim for v in verdicts if v.outcome.word == "not_run"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
 import click
 
 BAD_INPUT = 2
+PIPE_CLOSED = 141
+"""128 + SIGPIPE, as a shell says of any program: no verdict is meant by it."""
 
 
 class Bad(click.ClickException):
@@ -27,6 +30,13 @@ def _line(text: str) -> str:
 class Group(click.Group):
     """A group whose usage errors are one line, too."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output wants no more of it; click would say 1
+            _silence()
+            leave(PIPE_CLOSED)
+
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
             # Not standalone, click returns the status of an Exit instead of exiting with it.
@@ -44,9 +54,15 @@ class Group(click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("marginflow: interrupted; nothing that was finished is lost", err=True)
             sys.exit(130)
-        except BrokenPipeError:
-            sys.stderr.close()
-            sys.exit(1)
+        except OSError as error:  # on stdout: every command says of its files itself
+            _silence()
+            click.echo(f"marginflow: cannot write the output: {error.strerror}", err=True)
+            sys.exit(BAD_INPUT)
+
+
+def _silence() -> None:
+    """What stdout still holds goes nowhere, or the interpreter would try again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def leave(status: int) -> NoReturn:

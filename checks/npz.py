@@ -167,6 +167,8 @@ def _array(name: str, data: bytes, budget: int, wanted: str) -> Array:
         raise BadInput(f"{name} has dtype {kind}; give real numbers, e.g. float64")
     if len(shape) > _MAX_AXES:
         raise BadInput(f"{name} has {len(shape)} axes; expected {wanted}")
+    if any(type(axis) is not int for axis in shape):  # numpy lets True pass for 1
+        raise BadInput(f"{name} is not a numpy array; {_AGAIN}")
     if any(abs(axis) > MAX_BYTES for axis in shape):  # not printed: Python may refuse to
         raise BadInput(f"{name} declares an axis beyond {MAX_BYTES}; expected {wanted}")
     if any(axis < 1 for axis in shape):

@@ -290,6 +290,8 @@ def _selected(subject: _Subject, run: Run) -> tuple[SvmSolution | None, str | No
         solution = svm.solve_svm(constraints, subject.norm)
     except OracleFailure:
         return None, Outcome.INCONCLUSIVE.word
+    if not run.dual_weights.sum() > 0:  # saturated from the start: nothing pushes, or is bounded
+        return solution, Outcome.INCONCLUSIVE.word
     lower, _ = judging.from_raw(run, subject.norm)
     gap = 1 - solution.lower * lower
     tolerance = tolerances.margin_gap(PROFILES["quick"].settings).value

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
@@ -157,6 +158,54 @@ def _decoded(record: dict[str, Any], device: str = "cpu") -> CaseResult:
     campaign.CLAIMS[record["claim"]]
     case_from_record(record).inputs()
     return CaseResult(Outcome.HELD, "", "p", {})
+
+
+# --- where the output goes ------------------------------------------------------------------
+
+
+def _listed(stdout: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "checks.cli", "list"]
+    return subprocess.run(
+        command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def test_output_that_nobody_reads_ends_the_command_in_silence() -> None:
+    """As `marginflow list | head -1` does; status 1 would say that a claim was falsified."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _listed(writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = _listed(full.fileno())
+    assert done.returncode == 2
+    assert done.stderr == "marginflow: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e17, 1e300])
+def test_numbers_of_any_size_are_judged_or_refused(size: float, tmp_path: Path) -> None:
+    """Far beyond any rounding: the softmax saturates at once, or never leaves its start."""
+    rng = np.random.default_rng(0)
+    arrays = {"tokens": size * rng.normal(size=(2, 3, 4)), "queries": rng.normal(size=(2, 4)),
+              "labels": np.array([1, -1]), "head": rng.normal(size=4)}  # fmt: skip
+    file = tmp_path / "p.npz"
+    np.savez(file, **arrays)
+    done = subprocess.run(
+        [sys.executable, "-m", "checks.cli", "check", str(file), "--starts", "1", "--json"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 2, 3), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode != 2:
+        (run,) = json.loads(done.stdout)["runs"]
+        assert run["outcome"] != "falsified"
+        # Nothing was bounded: then nothing is claimed of the selected tokens either.
+        assert run["dual_gap"] is not None or run["selected_outcome"] != "held"
 
 
 # --- memory, and what is written --------------------------------------------------------------

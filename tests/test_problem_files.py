@@ -420,6 +420,7 @@ def bomb() -> bytes:
         (with_tokens(declared("(4, 3, 2)")), "declares 192 bytes and holds 0"),
         (with_tokens(declared("(1, 2, 1)") + bytes(17)), "declares 16 bytes and holds 17"),
         (with_tokens(declared("(-1, 2, 1)")), "every axis at least 1"),
+        (with_tokens(declared("(True, 3, 4)") + bytes(96)), "not a numpy array"),
         (with_tokens(declared(str((1,) * 40))), "40 axes"),
         (with_tokens(declared("(99999999999,)", "<U0")), "dtype"),
         (with_tokens(declared("(2, 3, 4)", "|O") + pickle.dumps([1.0])), "never unpickled"),
