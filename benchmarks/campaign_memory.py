@@ -99,7 +99,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams.update({"svg.hashsalt": "0", "font.size": 8})
+    mpl.rcParams.update({"svg.hashsalt": "0", "svg.fonttype": "none", "font.size": 8})
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(4.5, 2.4), layout="constrained")
@@ -124,7 +124,7 @@ def main() -> int:
         f"| {found['outcome']} {found['reason']} |"
     )
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(found) + "\n", encoding="utf-8")
     if options.svg:
         draw(found, options.svg)
     return int(found["peak_mib"] > BOUND or found["tried"] < options.runs)

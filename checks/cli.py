@@ -125,7 +125,7 @@ def verify(
     wanted = _known(keys)
     if cluster is not None and workers is not None:
         raise Bad("--cluster and --workers exclude each other; a cluster has its own workers")
-    if out.exists() and not out.is_dir():
+    if os.path.exists(out) and not os.path.isdir(out):  # pathlib's raise for a name too long
         raise Bad(f"--out {out} is a file; name a directory")
     import reports
     from checks import campaign
@@ -153,7 +153,8 @@ def verify(
     except BrokenPipeError:  # of stdout, not of a file
         raise
     except OSError as error:
-        raise Bad(f"cannot write to {out}: {error.strerror or error}") from error
+        what = error.filename or out
+        raise Bad(f"cannot write to {what}: {error.strerror or error}") from error
     left = [v.claim for v in verdicts if v.outcome.word == "not_run"]
     if left:
         click.echo(f"not run: {', '.join(left)}")

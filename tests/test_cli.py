@@ -108,6 +108,17 @@ def test_out_that_is_a_file(tmp_path: Path) -> None:
     assert "is a file" in refused(call("verify", SYMBOLIC, "--out", taken))
     assert taken.read_text() == "mine"
     assert "cannot write" in refused(call("verify", SYMBOLIC, "--out", taken / "below"))
+    line = refused(call("verify", SYMBOLIC, "--out", tmp_path / ("y" * 300)))
+    assert "File name too long" in line
+
+
+def test_out_with_a_file_where_a_folder_belongs(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.write_text("mine")
+    done = call("verify", SYMBOLIC, "--out", tmp_path, "--workers", 1)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.splitlines()[-1] == f"marginflow: cannot write to {evidence}: File exists"
+    assert evidence.read_text() == "mine"
 
 
 @pytest.mark.parametrize("limit", ["soon", "-5s", "0", "nan", "inf", "1e999h", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -84,6 +85,15 @@ def test_names_of_the_reference_exist() -> None:
         found: Any = import_module(".".join(parts[:depth]))
         for part in parts[depth:]:
             found = getattr(found, part)
+
+
+def test_the_memory_told_is_the_memory_measured() -> None:
+    text = (DOCS / "campaigns.md").read_text("utf-8")
+    measured = json.loads((DOCS.parent / "benchmarks/results/campaign_memory.json").read_text())
+    assert measured["tried"] == 100_000
+    assert measured["peak_mib"] < measured["bound_mib"] == 2048
+    assert f"{measured['peak_mib']} MiB at most" in text
+    assert f"{measured['curve_mib'][0][1]} MiB are there before" in text
 
 
 def test_sphinx_builds_the_pages(tmp_path: Path) -> None:
