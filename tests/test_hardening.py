@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,6 @@ from checks.cli import main
 from checks.outcomes import CaseResult, Outcome
 from checks.problem_files import write_problem
 from checks.problems import BadInput
-from checks.store import NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -269,70 +266,3 @@ def test_nothing_is_written_outside_out(tmp_path: Path) -> None:
         assert done.returncode in (0, 3), done.stderr
         assert sorted(home.rglob("*")) == before, arguments
     assert (out / "index.html").is_file()
-
-
-# --- the store of an earlier run ----------------------------------------------------------------
-
-_STORED = ("symbolic.softmax-jacobian", "symbolic.kkt-l1", "symbolic.kkt-l2")
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three claims."""
-    out = tmp_path_factory.mktemp("stored")
-    done = CliRunner().invoke(main, ["verify", *_STORED, "--workers", "1", "--out", str(out)])
-    assert done.exit_code == 0, done.output
-    return out
-
-
-def _halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _one_bit(path: Path) -> None:
-    """In the last stored result, where only its digest can tell."""
-    whole = bytearray(path.read_bytes())
-    place = whole.rindex(b"symbolic.kkt-l2")
-    whole[place] ^= 0x01
-    path.write_bytes(bytes(whole))
-
-
-def _letter(path: Path) -> None:
-    path.write_text("this is a letter, and not a short one " * 40)
-
-
-def _another_database(path: Path) -> None:
-    path.unlink()
-    with sqlite3.connect(path) as other:
-        other.execute("create table mine (x)")
-    other.close()
-
-
-def _folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-@pytest.mark.parametrize("damage", [_halved, _one_bit, _letter, _another_database, _folder])
-def test_resume_on_a_damaged_store_is_one_line_and_touches_nothing(
-    damage: Callable[[Path], None], stored: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    shutil.copytree(stored, out)
-    damage(out / NAME)
-    before = _contents(out)
-    arguments = ["verify", *_STORED, "--workers", "1", "--out", str(out)]
-    done = CliRunner().invoke(main, [*arguments, "--resume"])
-    sober(done)
-    assert done.exit_code == 2
-    assert str(out / NAME) in done.stderr
-    assert _contents(out) == before
-    if damage is not _folder:
-        assert "is damaged" in done.stderr
-        assert "without --resume" in done.stderr
-        # And that advice is good.
-        assert CliRunner().invoke(main, arguments).exit_code == 0
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

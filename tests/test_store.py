@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from checks.cli import main
 from checks.parts import Measured, Part, Unit
 from checks.store import NAME, Store, StoreDamaged, StoreFailed
 
@@ -164,3 +168,71 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
             Store(tmp_path, fresh=True)
     finally:
         tmp_path.chmod(0o700)
+
+
+# --- through the command line -------------------------------------------------------------------
+
+_STORED = ("symbolic.softmax-jacobian", "symbolic.kkt-l1", "symbolic.kkt-l2")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three claims."""
+    out = tmp_path_factory.mktemp("stored")
+    done = CliRunner().invoke(main, ["verify", *_STORED, "--workers", "1", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def _halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _one_bit(path: Path) -> None:
+    """In the last stored result, where only its digest can tell."""
+    whole = bytearray(path.read_bytes())
+    place = whole.rindex(b"symbolic.kkt-l2")
+    whole[place] ^= 0x01
+    path.write_bytes(bytes(whole))
+
+
+def _letter(path: Path) -> None:
+    path.write_text("this is a letter, and not a short one " * 40)
+
+
+def _another_database(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute("create table mine (x)")
+    other.close()
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_halved, _one_bit, _letter, _another_database, _folder])
+def test_resume_on_a_damaged_store_is_one_line_and_touches_nothing(
+    damage: Callable[[Path], None], stored: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(stored, out)
+    damage(out / NAME)
+    before = _contents(out)
+    arguments = ["verify", *_STORED, "--workers", "1", "--out", str(out)]
+    done = CliRunner().invoke(main, [*arguments, "--resume"])
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("marginflow: ")
+    assert str(out / NAME) in line
+    assert _contents(out) == before
+    if damage is not _folder:
+        assert "is damaged" in line
+        assert "without --resume" in line
+        # And that advice is good.
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
