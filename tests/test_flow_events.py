@@ -1,4 +1,5 @@
-"""Constraints that leave within a late step: the error control feels them, audits see them."""
+"""Constraints that enter or leave within a late step: the error control feels them, audits see
+them."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from checks.cases import campaign_specs, decode
 from checks.flow import implicit
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
-from checks.flow.integrate import integrate
+from checks.flow.integrate import Batch, integrate
 from checks.flow.probes import Recorder
 from checks.flow.reference import lsoda, reduced_velocity
+from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 
 
@@ -120,3 +122,34 @@ def test_events_within_a_step_are_audited_and_controlled(
     blind = audits()
     assert not all(a.passed for a in blind)
     assert max(a.deviation or 0.0 for a in blind) > STEP_BOUND
+
+
+def test_a_constraint_that_comes_and_goes_within_half_a_step_is_felt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found by an audit (limit.diagonal-l1, full profile): the third sample's last token binds
+    for a hundredth of the step, until the first sample's does.  Full and half steps agree to
+    1e-5, and are 1e-3 off."""
+    spec = campaign_specs(
+        "limit.diagonal-l1", "diagonal/separable/separating", (3, 3, 4), 0, range(176, 177)
+    )
+    case = decode(next(iter(spec)))
+    batch = Batch.of([case.problem] * 2, [case.start] * 2)
+    selected = torch.tensor([0, 1, 0]).expand(2, -1)
+    state = torch.tensor([8.325, -2.4975, 2.9137, -3.885, 0.0], dtype=torch.float64).expand(2, -1)
+    rows = Rows.of(batch.tokens, batch.queries, selected)
+    geometry, y = batch.geometry.rebase(rows, state)
+    own = torch.gather(batch.scores, 2, selected.unsqueeze(-1))
+    mask = (batch.scores < own).flatten(1)
+    gain = torch.where(mask, (own - batch.scores).flatten(1), 1.0)
+    kappa = torch.where(mask, torch.log(gain) - own.expand_as(batch.scores).flatten(1), 0.0)
+    p = torch.zeros_like(kappa)
+    p[:, 7] = 1.0  # the one constraint that binds at the start
+    step = torch.full((2,), 0.8, dtype=torch.float64)
+    allowed = Settings().late_tolerance
+    felt = implicit.double_step(geometry, y, p, step, kappa, mask)
+    assert felt.converged.all()
+    assert (felt.p[:, 8] <= implicit.SMALL).all()
+    assert (felt.error > 10 * allowed).all()
+    monkeypatch.setattr(implicit, "_visits", lambda *given: torch.zeros_like(step))
+    assert (implicit.double_step(geometry, y, p, step, kappa, mask).error < allowed).all()

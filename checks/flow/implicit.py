@@ -225,6 +225,9 @@ def double_step(
     leaves late is still balanced at the end, by a p that continued, straight, passes through
     0 before it: what lies below 0 is charged too, twice, since p bends as it falls.
 
+    A constraint that enters and leaves within a half step is seen at no end of it (audits found
+    one: 1e-3 off, where full and half steps agreed to 1e-5): ``_visits`` looks for it.
+
     Moves that do not commute add (h^2/2) [M(p), M(p')]: there the error is measured against
     the trapezoid rule, which remembers p at the start of the step: h |change of p|/4.
     """
@@ -247,11 +250,47 @@ def double_step(
     else:
         remembered = geometry.advance(y, (p + second.p) / 2, step)
         forgotten = geometry.distance(remembered, geometry.advance(y, mean_p, step))
+    visited = torch.maximum(
+        _visits(geometry, y, p, first, step / 2, mask),
+        _visits(geometry, first.state, first.p, second, step / 2, mask),
+    )
     return DoubleStep(
         state=geometry.extrapolate(full.state, second.state),
         fine=second.state,
         p=second.p,
         mean_p=mean_p,
-        error=torch.maximum(geometry.distance(full.state, second.state), forgotten),
+        error=torch.stack((geometry.distance(full.state, second.state), forgotten, visited)).amax(
+            0
+        ),
         converged=full.converged & first.converged & second.converged,
     )
+
+
+_MOMENTS = (0.25, 0.5, 1.0)
+"""Shares of a step at which ``_visits`` looks."""
+
+
+def _visits(
+    geometry: Geometry, y: Tensor, p: Tensor, end: Solve, step: Tensor, mask: Tensor
+) -> Tensor:
+    """(B,) by what share of the smallest margin a constraint that pushes neither at the start
+    nor at the end of a step falls below those that do, were p to stay as it is there.
+
+    The first such constraint to enter does so while p is still that of the start; the last to
+    leave has margins that grow away from the others' under the p of the end.  So none comes and
+    goes unseen between two moments; a false alarm makes a shorter step, and few were seen.
+    """
+    idle = mask & (p <= SMALL) & (end.p <= SMALL)
+    worst = torch.zeros_like(step)
+    if not idle.any():
+        return worst
+    ends = ((y, p, step), (end.state, end.p, -step))
+    for state, weights, time in ends:
+        pushing = mask & (weights > SMALL)
+        for share in _MOMENTS:
+            moved = geometry.advance(state, weights, share * time)
+            margins = geometry.scaled_margins(moved, geometry.log_size(moved))
+            least = torch.where(pushing, margins, torch.inf).amin(-1)
+            below = 1 - torch.where(idle, margins, torch.inf).amin(-1) / least
+            worst = torch.maximum(worst, torch.where(least > 0, below, 0.0))
+    return worst
