@@ -12,6 +12,8 @@ from checks.flow.rows import Rows
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 MODELS = ("diagonal", "combined-diagonal", "combined")
+GEOMETRIES = (*MODELS, "factored", "mirror-1.5", "mirror-3")
+"""All that the engine knows: ``mirror-p`` is the mirror flow of |beta|_p^p/p."""
 
 
 def gaussian_problem(seed: int, shape: tuple[int, int, int] = (3, 3, 4)) -> AttentionProblem:
@@ -25,8 +27,13 @@ def gaussian_problem(seed: int, shape: tuple[int, int, int] = (3, 3, 4)) -> Atte
 
 
 def small_start(seed: int, d: int, model: str) -> Start:
-    """A small random start, with every c_j > 0 where the model is diagonal."""
+    """A small random start, with every c_j > 0 where the model is diagonal, and a full stack
+    where it is factored."""
     rng = np.random.default_rng([seed, d])
+    if model == "factored":
+        return Start.factored(*(0.3 * rng.normal(size=(2, d, d))), d)
+    if model.startswith("mirror-"):
+        return Start.mirror(0.3 * rng.normal(size=d), float(model.removeprefix("mirror-")), d)
     if model == "diagonal":
         return Start.diagonal(0.1 * abs(rng.normal(size=d)) + 0.1, 0.05 * rng.normal(size=d), d)
     return Start.combined(0.1 * rng.normal(size=(d,) if model != "combined" else (d, d)), d)

@@ -12,7 +12,7 @@ from checks.flow.integrate import integrate
 from checks.flow.orbit import Orbit, Status
 from checks.flow.settings import Settings
 from checks.problems import AttentionProblem
-from tests.flow_fixture import MODELS, drawn
+from tests.flow_fixture import GEOMETRIES, drawn
 
 FIELDS = [f.name for f in dataclasses.fields(Orbit) if f.name not in ("norm", "status")]
 SHORT = Settings(horizon=60.0, early_steps=500, late_steps=25)
@@ -32,22 +32,45 @@ def same_bits(one: Orbit, rows: Sequence[int], other: Orbit, others: Sequence[in
     return wrong
 
 
-@pytest.mark.parametrize(
-    ("model", "shape"),
-    [("diagonal", (3, 3, 4)), ("combined-diagonal", (2, 4, 5)), ("combined", (3, 3, 4))],
-)
-def test_alone_and_in_other_company(model: str, shape: tuple[int, int, int]) -> None:
+SHAPES = {"combined-diagonal": (2, 4, 5), "mirror-3": (2, 4, 5)}
+"""Odd sizes too: where arrays start in memory must not matter."""
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_alone_and_in_other_company(model: str) -> None:
     """research/determinism.md: every operation of the engine keeps the bits of a row."""
-    problems, starts = drawn(model, 6, shape)
+    problems, starts = drawn(model, 7, SHAPES.get(model, (3, 3, 4)))
     whole = integrate(problems, starts, SHORT)
     assert sum(whole.settled) >= 2
-    order = [4, 2, 0, 1, 5, 3]
+    order = [4, 2, 6, 0, 1, 5, 3]
     mixed = integrate([problems[i] for i in order], [starts[i] for i in order], SHORT)
-    assert same_bits(whole, order, mixed, range(6)) == []
-    alone = integrate([problems[3]], [starts[3]], SHORT)
-    assert same_bits(whole, [3], alone, [0]) == []
-    trio = integrate(problems[:3], starts[:3], SHORT)
-    assert same_bits(whole, range(3), trio, range(3)) == []
+    assert same_bits(whole, order, mixed, range(7)) == []
+    # In chunks of 1, 2, 3 and 1: vector bodies and tails of every kernel change places.
+    for first, last in ((0, 1), (1, 3), (3, 6), (6, 7)):
+        part = integrate(problems[first:last], starts[first:last], SHORT)
+        assert same_bits(whole, range(first, last), part, range(last - first)) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("model", GEOMETRIES)
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 128, 255])
+def test_many_rows_in_every_chunking(model: str, chunk: int) -> None:
+    problems, starts = drawn(model, 256)
+    whole = integrate(problems, starts, SHORT)
+    for first in range(0, 256 if chunk >= 7 else 8 * chunk, chunk):
+        rows = range(first, min(first + chunk, 256))
+        part = integrate([problems[i] for i in rows], [starts[i] for i in rows], SHORT)
+        assert same_bits(whole, rows, part, range(len(rows))) == []
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_the_tolerances_of_others_do_not_matter(model: str) -> None:
+    """A run and its twin at a tenth of the tolerance share a batch: neither notices."""
+    problems, starts = drawn(model, 3)
+    alone = integrate(problems, starts, SHORT)
+    both = integrate(problems * 2, starts * 2, SHORT, tightness=[1.0] * 3 + [0.1] * 3)
+    assert same_bits(alone, range(3), both, range(3)) == []
+    assert same_bits(alone, range(3), both, range(3, 6)) != []  # and the twins did differ
 
 
 def test_the_comparison_sees_one_bit() -> None:
@@ -84,7 +107,7 @@ def broken(shape: tuple[int, int, int], kind: str) -> AttentionProblem:
     return AttentionProblem.of(tokens, queries, labels, head, scores)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", GEOMETRIES)
 def test_hostile_neighbours(model: str) -> None:
     shape = (3, 3, 4)
     problems, starts = drawn(model, 4, shape)

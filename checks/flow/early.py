@@ -102,7 +102,9 @@ def _step(ledger: Ledger, state: _Early) -> None:
     state.log_clock = weights.log_clock
     state.y = torch.where(accepted.unsqueeze(-1), new, state.y)
     state.margins = _margins(state.geometry, state.pairs.scores, state.y)
-    state.h = state.h * (0.9 * ratio.clamp_min(1e-9) ** (-1 / rodas.ORDER)).clamp(0.2, 5.0)
+    # exp and log, not a power: that rounds otherwise in a batch's last rows (determinism.md).
+    growth = torch.exp(torch.log(ratio.clamp_min(1e-9)) / -rodas.ORDER)
+    state.h = state.h * (0.9 * growth).clamp(0.2, 5.0)
 
 
 def _book(ledger: Ledger, state: _Early, at: Tensor, weights: Weights) -> None:

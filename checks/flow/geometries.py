@@ -144,10 +144,9 @@ class DiagonalGeometry(Geometry):
     @classmethod
     def of(cls, rows: Rows, key: Tensor, query: Tensor) -> DiagonalGeometry:
         """key, query (B, d)."""
-        log2 = torch.log(torch.tensor(2.0, dtype=key.dtype))
         plus, minus = (key + query).abs(), (key - query).abs()
         a = rows.delta * rows.query
-        return cls(a, 2 * torch.log(plus) - log2, 2 * torch.log(minus) - log2)
+        return cls(a, 2 * torch.log(plus) - _LN2, 2 * torch.log(minus) - _LN2)
 
     def select(self, index: Tensor) -> DiagonalGeometry:
         return DiagonalGeometry(self.rows[index], self.log_plus[index], self.log_minus[index])

@@ -102,8 +102,10 @@ def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings) -> _Late:
     gain = torch.where(selection.lower, own - scores, 1.0)
     kappa = torch.log(gain) - own - math.log(scores.shape[1])
     lower = selection.lower.flatten(1)
-    # The constraints first; a row with fewer than another is filled up, and masked there.
-    most = int(lower.sum(-1).max())
+    # The constraints first; a row with fewer than n (L - 1) is filled up, and masked there.  As
+    # many slots in every batch: sums over more zeros round otherwise, and a row would notice
+    # its neighbours (seen: 1e-11).
+    most = scores.shape[1] * (scores.shape[2] - 1)
     slots = torch.argsort(lower.long(), dim=-1, descending=True, stable=True)[:, :most]
     mask = torch.gather(lower, 1, slots)
     kappa = torch.where(mask, torch.gather(kappa.flatten(1), 1, slots), 0.0)

@@ -24,6 +24,12 @@ _FLAT = 1e-14
 exponents above 2, is that at the share itself: theta_j is not known better than its rounding."""
 
 
+def _power(base: Tensor, exponent: Tensor) -> Tensor:
+    """base^exponent, base >= 0, exponent > 0.  Not torch.pow: its last bit depends on where in
+    the batch a row is (research/determinism.md)."""
+    return torch.exp(exponent * torch.log(base))
+
+
 @dataclass(frozen=True)
 class MirrorGeometry(Geometry):
     """rows (B, N, d) = a_r; theta (B, d) at t = 0; exponent (B, 1): p of each row.
@@ -67,11 +73,11 @@ class MirrorGeometry(Geometry):
     def _dual_size(self, theta: Tensor) -> Tensor:
         """(B, 1) |theta|_q, free of overflow; 1e-300 for 0."""
         top = theta.abs().amax(-1, keepdim=True).clamp_min(1e-300)
-        powers = (theta.abs() / top) ** self.conjugate
-        return top * powers.sum(-1, keepdim=True) ** (1 / self.conjugate)
+        powers = _power(theta.abs() / top, self.conjugate)
+        return top * _power(powers.sum(-1, keepdim=True), 1 / self.conjugate)
 
     def _beta(self, theta: Tensor) -> Tensor:
-        return torch.sign(theta) * theta.abs() ** (self.conjugate - 1)
+        return torch.sign(theta) * _power(theta.abs(), self.conjugate - 1)
 
     def _slope(self, y: Tensor, rho: Tensor) -> Tensor:
         """(B, d) e^-rho d beta/d theta."""
@@ -121,8 +127,8 @@ class MirrorGeometry(Geometry):
         return self._beta(y / self._dual_size(y)), self.log_size(y)
 
     def norm_of(self, weights: Tensor) -> Tensor:
-        powers = (weights.abs() ** self.exponent).sum(-1, keepdim=True)
-        return (powers ** (1 / self.exponent)).squeeze(-1)
+        powers = _power(weights.abs(), self.exponent).sum(-1, keepdim=True)
+        return _power(powers, 1 / self.exponent).squeeze(-1)
 
     def dual_norm(self, p: Tensor) -> Tensor:
         return self._dual_size(combine(self.rows, p)).squeeze(-1)
