@@ -2,7 +2,8 @@
 
     python benchmarks/run.py [--out build/bench] [--only oracle_speed flow_speed]
 
-Writes DIR/bench.md (the tables as printed, and the machine) and DIR/bench.json (by script).
+Writes DIR/bench.md (the tables as printed, and the machine) and DIR/bench.json (by script), and
+the pictures of flow_growth beside them.
 Ends with the status of the first script that failed.  Timings mean something only on a machine
 that does nothing else.
 """
@@ -14,7 +15,7 @@ import json
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,20 @@ HERE = Path(__file__).parent
 SCRIPTS: dict[str, list[str]] = {
     "oracle_speed": [],
     "flow_speed": ["--batch", "64", "256"],
+    "flow_peers": [],
+    "flow_growth": ["--plots", "{out}"],
 }
-"""Script -> its arguments."""
-LIBRARIES = ("numpy", "scipy", "torch", "cvxpy", "clarabel", "highspy")
+"""Script -> its arguments; {out}: the directory written to."""
+LIBRARIES = (
+    "numpy", "scipy", "torch", "cvxpy", "clarabel", "highspy", "jax", "diffrax", "torchode",
+)  # fmt: skip
+
+
+def installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def machine() -> dict[str, Any]:
@@ -32,7 +44,7 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.machine(),
         "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: installed(name) for name in LIBRARIES},
     }
 
 
@@ -47,7 +59,8 @@ def main() -> int:
     status = 0
     for name in options.only:
         numbers = options.out / f"{name}.json"
-        command = [sys.executable, str(HERE / f"{name}.py"), *SCRIPTS[name], "--json", str(numbers)]
+        words = [word.format(out=options.out) for word in SCRIPTS[name]]
+        command = [sys.executable, str(HERE / f"{name}.py"), *words, "--json", str(numbers)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         print(done.stdout, flush=True)
         status = status or done.returncode

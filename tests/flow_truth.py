@@ -86,15 +86,23 @@ class Chart:
         return size if self.start.model == "factored" else 1 + size
 
     def between(self, stretch: Stretch) -> tuple[list[Array], Array]:
-        """States at Gauss's points of a step, and the logarithms of the rule's weights."""
+        """States at Gauss's points within a step, and the logarithms of the rule's weights.
+
+        Pieces in which ln Lambda moves by 1 or so: t may grow by e^60 within one late step."""
         x, y, h = self.of(stretch.before), self.of(stretch.after), stretch.step
-        v, w = h * self.rate(x)[0], h * self.rate(y)[0]
+        (v, first), (w, last) = self.rate(x), self.rate(y)
+        pieces = max(1, int(np.ceil(abs(last - first))))
+        # Equal pieces of tau: where the margin grows like e^tau the last is the longest in it.
+        pieces = pieces if pieces == 1 else 2 * pieces
+        points = ((np.arange(pieces)[:, None] + _POINTS) / pieces).ravel()
+        shares = np.tile(_SHARES / pieces, pieces)
+        v, w = h * v, h * w
         states = [
             (1 + 2 * a) * (1 - a) ** 2 * x + a * (1 - a) ** 2 * v
             + a * a * (3 - 2 * a) * y - a * a * (1 - a) * w
-            for a in _POINTS
+            for a in points
         ]  # fmt: skip
-        return states, np.log(_SHARES * h)
+        return states, np.log(shares * h)
 
     def log_times(self, stretches: Sequence[Stretch]) -> Array:
         """ln t at the end of every step."""
