@@ -61,6 +61,8 @@ DRIFT = 1e-8
 LIMIT = 6.0
 """CPU seconds for one problem, in which a contender reaches the gap or not: 20 brought no other
 problem there (research/baselines.md)."""
+NEAR = 20.0
+"""Peers get the problems that close below this ln norm first: none of them came further than 23."""
 TARGET = {("depth", "scipy BDF"): 300.0, ("clock", "diffrax Dopri5"): 20.0}
 Problem = tuple[AttentionProblem, Start]
 
@@ -288,7 +290,9 @@ def run(count: int, batch: int) -> list[Row]:
     problems, starts = draw("diagonal", batch)
     engine(problems[:2], starts[:2], DEPTH)  # everything is loaded
     rows, orbit = engine_rows("depth", f"marginflow, batch {batch}", problems, starts, DEPTH)
-    closed = [i for i, status in enumerate(orbit.status) if status is Status.CLOSED][:count]
+    closed = [i for i, status in enumerate(orbit.status) if status is Status.CLOSED]
+    near = [i for i in closed if orbit.log_norm[i] <= NEAR]
+    closed = (near + [i for i in closed if i not in near])[:count]
     told = [
         Told(
             i, problems[i], starts[i], constraints_of(problems[i], orbit.selected[i]).rows,

@@ -88,10 +88,11 @@ class Chart:
     def between(self, stretch: Stretch) -> tuple[list[Array], Array]:
         """States at Gauss's points within a step, and the logarithms of the rule's weights.
 
-        Pieces in which ln Lambda moves by 1 or so: t may grow by e^60 within one late step."""
+        Pieces in which ln Lambda moves by 1 or so: t may grow by e^60 within one late step.
+        600 of them at most: longer steps end beyond t = 1e200, where nothing is compared."""
         x, y, h = self.of(stretch.before), self.of(stretch.after), stretch.step
         (v, first), (w, last) = self.rate(x), self.rate(y)
-        pieces = max(1, int(np.ceil(abs(last - first))))
+        pieces = int(np.clip(np.ceil(abs(last - first)), 1, 600))
         # Equal pieces of tau: where the margin grows like e^tau the last is the longest in it.
         pieces = pieces if pieces == 1 else 2 * pieces
         points = ((np.arange(pieces)[:, None] + _POINTS) / pieces).ravel()

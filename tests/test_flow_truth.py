@@ -149,7 +149,8 @@ def test_raw_time_gradient_flow_up_to_1e200(model: str, handover: float) -> None
 # --- mpmath --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["diagonal", "combined-diagonal"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("model", ["combined-diagonal"])
 def test_one_pair_of_tokens_in_forty_digits(model: str) -> None:
     """One constraint, so p = 1: beta(tau) is elementary and t(tau) one integral, to t = 1e200."""
     run = followed(model, 1, (1, 2, 3), settings(1e-9, 1e-9, 8.0), first=3)
@@ -195,38 +196,6 @@ def test_one_pair_of_tokens_in_forty_digits(model: str) -> None:
             exact = np.array([float(b) for b in beta(tau)])
             assert deviation(run.weights(0, i), exact) <= 1e-8
         assert clock[-1] > 200 * np.log(10)
-
-
-def test_two_samples_in_thirty_digits() -> None:
-    """p moves here; Taylor's method of mpmath in ln(1 + t), lambda from its definition."""
-    run = followed("combined-diagonal", 1, (2, 2, 2), settings(1e-9, 1e-9, 4.0), first=4)
-    problem, chart = run.problems[0], run.chart(0)
-    clock = chart.log_times(run.stretches[0])
-    at = int(np.searchsorted(clock, 5 * np.log(10)))
-    with mp.workdps(20):
-        x, z, gamma = (
-            [[mp.mpf(v) for v in row] for row in a.reshape(len(a), -1).tolist()]
-            for a in (problem.tokens, problem.queries, problem.scores)
-        )
-
-        def velocity(s: mp.mpf, w: list[mp.mpf]) -> list[mp.mpf]:
-            out = [mp.mpf(0)] * 2
-            for xi, zi, gi in zip(x, z, gamma, strict=True):
-                logits = [sum(xi[2 * m + j] * w[j] * zi[j] for j in range(2)) for m in range(2)]
-                total = sum(mp.exp(v) for v in logits)
-                paid = [mp.exp(v) / total for v in logits]
-                gbar = sum(p * g for p, g in zip(paid, gi, strict=True))
-                for m in range(2):
-                    pull = mp.exp(-gbar) * paid[m] * (gi[m] - gbar) / 2
-                    for j in range(2):
-                        out[j] += pull * xi[2 * m + j] * zi[j]
-            return [v * mp.exp(s) for v in out]
-
-        start = [mp.mpf(v) for v in run.starts[0].weights.tolist()]
-        solution = mp.odefun(velocity, 0, start, tol=mp.mpf("1e-12"))
-        end = mp.log(1 + mp.exp(mp.mpf(float(clock[at]))))
-        exact = np.array([float(v) for v in solution(end)])
-    assert deviation(run.weights(0, at), exact) <= 1e-8
 
 
 # --- hand-over -----------------------------------------------------------------------------------
@@ -277,7 +246,7 @@ def excess(problem: AttentionProblem, weights: Array, selected: Array) -> mp.mpf
         lag = sum(s * (mp.mpf(v) - mp.mpf(g[o])) for s, v in zip(share, g, strict=True)) / sum(
             share
         )
-        total += mp.exp(-mp.mpf(g[o])) * (mp.exp(-lag) - 1)
+        total += mp.exp(-mp.mpf(g[o])) * mp.expm1(-lag)
     return total / len(problem.scores)
 
 
@@ -307,9 +276,8 @@ def test_what_the_loss_loses_is_the_square_of_the_gradient(model: str) -> None:
                 for raw in (stretches[i].before, stretches[i].after)
             ]  # fmt: skip
             worst = max(worst, abs(float((ends[0] - ends[1]) / lost - 1)))
-    # States carry rounding and, late, a local error of 1e-8 of margins of 100, against a step
-    # in which margins grow by 1e-2 at least.
-    assert worst <= 1e-4
+    # A local error of 1e-8 of margins of 100, against a step in which they grow by 1e-1 or so.
+    assert worst <= 1e-5
 
 
 def invariant(chart: Chart, raw: Array) -> mp.matrix:
