@@ -181,8 +181,8 @@ def test_one_pair_of_tokens_in_forty_digits(model: str) -> None:
 
         def log_clock(tau: mp.mpf) -> mp.mpf:
             m = sum(aj * b for aj, b in zip(a, beta(tau), strict=True))
-            s = 1 / (1 + mp.exp(-m))  # on the best token
-            return mp.log(gain * s * (1 - s)) - (gamma[1 - best] + s * gain)
+            s, rest = 1 / (1 + mp.exp(-m)), 1 / (1 + mp.exp(m))  # on the best token, the other
+            return mp.log(gain * s * rest) - (gamma[1 - best] + s * gain)
 
         steps = np.searchsorted(clock, np.log(10) * np.array([2.0, 20.0, 100.0, 200.0]))
         taus = np.cumsum([s.step for s in stretches])
