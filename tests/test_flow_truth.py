@@ -3,7 +3,7 @@
 Stated relation: local errors are allowed to be ``early_tolerance`` and ``late_tolerance`` a step,
 ``Orbit.error_sum`` adds up what was booked, and the flow carries an error on by at most the
 variational condition number (``flow_truth.Chart.condition``): deviation <= condition * error_sum.
-At 1e-8 and 1e-8 that is measured to be below 1e-8 (factored: 1e-6), where the defaults (1e-5, 3e-4) give 1e-4.
+At 1e-8 and 1e-8 the deviation is below 1e-8 (factored: below 1e-6).
 """
 
 from __future__ import annotations
