@@ -15,7 +15,7 @@ import json
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,10 @@ HERE = Path(__file__).parent
 SCRIPTS: dict[str, list[str]] = {
     "oracle_speed": [],
     "flow_speed": ["--batch", "64", "256"],
-    "flow_peers": [],
     "flow_growth": ["--plots", "{out}"],
 }
 """Script -> its arguments; {out}: the directory written to."""
-LIBRARIES = (
-    "numpy", "scipy", "torch", "cvxpy", "clarabel", "highspy", "jax", "diffrax", "torchode",
-)  # fmt: skip
-
-
-def installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+LIBRARIES = ("numpy", "scipy", "torch", "cvxpy", "clarabel", "highspy")
 
 
 def machine() -> dict[str, Any]:
@@ -44,7 +34,7 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.machine(),
         "python": platform.python_version(),
-        **{name: installed(name) for name in LIBRARIES},
+        **{name: version(name) for name in LIBRARIES},
     }
 
 

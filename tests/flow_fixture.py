@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from scipy.optimize import linprog, nnls
 
@@ -102,3 +106,9 @@ def best_margin(rows: Array, norm: str) -> float:
     residual = target - np.vstack((rows.T, np.ones(count))) @ weights
     # residual = (-w, 1 - sum) with rows @ w >= 1 - sum: w/(1 - sum) is the least-norm solution.
     return float(residual[-1] / np.linalg.norm(residual[:-1])) if residual[-1] > 1e-12 else 0.0
+
+
+def daily(models: Iterable[str], *few: str) -> list[Any]:
+    """All models as parameters, but for these few only by night."""
+    night = [pytest.mark.nightly]
+    return [pytest.param(m, marks=[] if m in few else night) for m in models]

@@ -12,7 +12,7 @@ from checks.flow.integrate import integrate
 from checks.flow.orbit import Orbit, Status
 from checks.flow.settings import Settings
 from checks.problems import AttentionProblem
-from tests.flow_fixture import GEOMETRIES, drawn
+from tests.flow_fixture import GEOMETRIES, daily, drawn
 
 FIELDS = [f.name for f in dataclasses.fields(Orbit) if f.name not in ("norm", "status")]
 SHORT = Settings(horizon=60.0, early_steps=500, late_steps=25)
@@ -36,7 +36,7 @@ SHAPES = {"combined-diagonal": (2, 4, 5), "mirror-3": (2, 4, 5)}
 """Odd sizes too: where arrays start in memory must not matter."""
 
 
-@pytest.mark.parametrize("model", GEOMETRIES)
+@pytest.mark.parametrize("model", daily(GEOMETRIES, "diagonal", "factored"))
 def test_alone_and_in_other_company(model: str) -> None:
     """research/determinism.md: every operation of the engine keeps the bits of a row."""
     problems, starts = drawn(model, 7, SHAPES.get(model, (3, 3, 4)))
@@ -63,7 +63,7 @@ def test_many_rows_in_every_chunking(model: str, chunk: int) -> None:
         assert same_bits(whole, rows, part, range(len(rows))) == []
 
 
-@pytest.mark.parametrize("model", GEOMETRIES)
+@pytest.mark.parametrize("model", daily(GEOMETRIES, "diagonal", "factored"))
 def test_the_tolerances_of_others_do_not_matter(model: str) -> None:
     """A run and its twin at a tenth of the tolerance share a batch: neither notices."""
     problems, starts = drawn(model, 3)
@@ -107,7 +107,7 @@ def broken(shape: tuple[int, int, int], kind: str) -> AttentionProblem:
     return AttentionProblem.of(tokens, queries, labels, head, scores)
 
 
-@pytest.mark.parametrize("model", GEOMETRIES)
+@pytest.mark.parametrize("model", daily(GEOMETRIES, "diagonal", "factored"))
 def test_hostile_neighbours(model: str) -> None:
     shape = (3, 3, 4)
     problems, starts = drawn(model, 4, shape)

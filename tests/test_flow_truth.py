@@ -20,7 +20,7 @@ from checks.flow.orbit import Orbit, Status
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start
-from tests.flow_fixture import GEOMETRIES, drawn
+from tests.flow_fixture import GEOMETRIES, daily, drawn
 from tests.flow_truth import Chart, deviation, thinned
 
 ILL = 1e3
@@ -93,7 +93,7 @@ DAILY = {"diagonal": 12, "combined-diagonal": 5, "combined": 5, "factored": 5, "
 """Problems that settle on a token each, by their seeds."""
 
 
-@pytest.mark.parametrize("model", GEOMETRIES)
+@pytest.mark.parametrize("model", daily(GEOMETRIES, "diagonal"))
 def test_raw_time_gradient_flow_at_equal_time(model: str) -> None:
     """Both phases: hand-over is at t = e^40 = 2e17 or later."""
     run = followed(model, 1, SMALL_SHAPE, settings(1e-8, 1e-8, 6.0), first=DAILY[model])
@@ -113,6 +113,7 @@ def test_the_default_tolerances_mean_what_is_stated(model: str) -> None:
     assert found.deviations.max() <= found.condition * run.orbit.error_sum[0]
 
 
+@pytest.mark.nightly
 def test_the_comparison_sees_another_time_and_another_flow() -> None:
     """Negative controls: the same orbit at twice the time; the flow of a problem whose scores
     are off by a thousandth."""
@@ -204,7 +205,10 @@ def test_one_pair_of_tokens_in_forty_digits(model: str) -> None:
 # --- hand-over -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["diagonal", "combined-diagonal", "factored", "mirror-3"])
+@pytest.mark.parametrize(
+    "model",
+    daily(["diagonal", "combined-diagonal", "factored", "mirror-3"], "diagonal", "factored"),
+)
 def test_where_the_phases_meet_does_not_matter(model: str) -> None:
     """Hand-over at margins of 30 to 120: the same tokens, and brackets of one optimum."""
     problems, starts = drawn(model, 6, (3, 3, 4), first=5)
@@ -253,7 +257,9 @@ def excess(problem: AttentionProblem, weights: Array, selected: Array) -> mp.mpf
     return total / len(problem.scores)
 
 
-@pytest.mark.parametrize("model", ["diagonal", "combined-diagonal", "combined", "factored"])
+@pytest.mark.parametrize(
+    "model", daily(["diagonal", "combined-diagonal", "combined", "factored"], "combined")
+)
 def test_what_the_loss_loses_is_the_square_of_the_gradient(model: str) -> None:
     """L(t) + int |grad L|^2 dt is constant: evidence, since nothing in the engine knows L.
 
