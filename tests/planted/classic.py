@@ -1,13 +1,8 @@
-"""Planted errors: one small patch each, of the kind a programmer makes.  See test_planted.py.
-
-A plant stands for an error in the source, so it replaces a function wherever it has been
-imported to (``_everywhere``), the runner's own doors included.
-"""
+"""The first plants: weights, norms, tokens, late steps, assumptions.  See test_planted.py."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,21 +21,9 @@ from checks.problems import Array, AttentionProblem, Constraints, Start
 from checks.problems import constraints_of as honest_constraints
 from checks.rounding import Norm
 from checks.svm import SvmSolution
+from tests.planted.patching import Plant, everywhere
 
-Plant = Callable[[pytest.MonkeyPatch], None]
 HURRY = 1000.0
-
-
-def _everywhere(patch: pytest.MonkeyPatch, honest: Any, planted: Any) -> None:
-    """Replace ``honest`` in every module of the suite that holds it, under whatever name."""
-    found = 0
-    for name, module in list(sys.modules.items()):
-        if name == "checks" or name.startswith("checks."):
-            for attribute, value in list(vars(module).items()):
-                if value is honest:
-                    patch.setattr(module, attribute, planted)
-                    found += 1
-    assert found, f"{honest} is nowhere: the plant plants nothing"
 
 
 def gradient_sign(patch: pytest.MonkeyPatch) -> None:
@@ -51,7 +34,7 @@ def gradient_sign(patch: pytest.MonkeyPatch) -> None:
         found = honest(margins, scores)
         return replace(found, p=-found.p)
 
-    _everywhere(patch, honest, flipped)
+    everywhere(patch, honest, flipped)
 
 
 def missing_mean(patch: pytest.MonkeyPatch) -> None:
@@ -62,7 +45,7 @@ def missing_mean(patch: pytest.MonkeyPatch) -> None:
         found = honest(margins, scores)
         return replace(found, log_clock=found.log_clock + np.log(margins.shape[-2]))
 
-    _everywhere(patch, honest, unscaled)
+    everywhere(patch, honest, unscaled)
 
 
 _OTHER: dict[str, Norm] = {"l1": "l2", "l2": "l1"}
@@ -75,7 +58,7 @@ def oracle_norm(patch: pytest.MonkeyPatch) -> None:
     def swapped(c: Constraints, norm: Norm, exact: bool | None = None) -> SvmSolution:
         return honest(c, _OTHER.get(norm, norm), exact)
 
-    _everywhere(patch, honest, swapped)
+    everywhere(patch, honest, swapped)
 
 
 def oracle_norm_mislabelled(patch: pytest.MonkeyPatch) -> None:
@@ -85,7 +68,7 @@ def oracle_norm_mislabelled(patch: pytest.MonkeyPatch) -> None:
     def swapped(c: Constraints, norm: Norm, exact: bool | None = None) -> SvmSolution:
         return replace(honest(c, _OTHER.get(norm, norm), exact), norm=norm)
 
-    _everywhere(patch, honest, swapped)
+    everywhere(patch, honest, swapped)
 
 
 def engine_norm(patch: pytest.MonkeyPatch) -> None:
@@ -108,7 +91,7 @@ def audit_norm(patch: pytest.MonkeyPatch) -> None:
     def swapped(ints: Any, norm: str, dual: bool) -> Any:
         return honest(ints, _OTHER.get(norm, norm), dual)
 
-    _everywhere(patch, honest, swapped)
+    everywhere(patch, honest, swapped)
 
 
 def constraint_token(patch: pytest.MonkeyPatch) -> None:
@@ -121,7 +104,7 @@ def constraint_token(patch: pytest.MonkeyPatch) -> None:
         delta = problem.tokens[right.sample, alpha[right.sample]]
         return replace(right, delta=delta - problem.tokens[right.sample, wrong])
 
-    _everywhere(patch, honest_constraints, shifted)
+    everywhere(patch, honest_constraints, shifted)
 
 
 def engine_token(patch: pytest.MonkeyPatch) -> None:
@@ -136,11 +119,12 @@ def engine_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rows, "of", classmethod(shifted))
 
 
-def _ignored(key: str) -> Plant:
+def ignored(key: str) -> Plant:
     def plant(patch: pytest.MonkeyPatch) -> None:
         patch.setitem(assumptions.BEFORE, key, lambda problem, start: 1.0)
 
     plant.__name__ = f"{key.replace('-', '_')}_ignored"
+    plant.__doc__ = f"The assumption {key} is taken for met, whatever the data."
     return plant
 
 
@@ -158,7 +142,7 @@ def separable_ignored(patch: pytest.MonkeyPatch) -> None:
             return replace(found, active=np.resize(found.active, len(c)))
         raise AssertionError("not even one constraint is separable")
 
-    _everywhere(patch, honest, lenient)
+    everywhere(patch, honest, lenient)
 
 
 def infimum_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -170,7 +154,7 @@ def infimum_ignored(patch: pytest.MonkeyPatch) -> None:
         vacuous = stopped is not None and stopped[0] is judging.Outcome.VACUOUS
         return None if vacuous else stopped
 
-    _everywhere(patch, honest, lenient)
+    everywhere(patch, honest, lenient)
 
 
 def late_steps_long(patch: pytest.MonkeyPatch) -> None:
@@ -183,7 +167,7 @@ def late_steps_long(patch: pytest.MonkeyPatch) -> None:
         done = honest(geometry, y, p, HURRY * step, kappa, mask)
         return replace(done, error=torch.zeros_like(done.error))
 
-    _everywhere(patch, honest, hurried)
+    everywhere(patch, honest, hurried)
 
 
 def quadratic_mirror(patch: pytest.MonkeyPatch) -> None:
@@ -213,12 +197,12 @@ def stale_weights(patch: pytest.MonkeyPatch) -> None:
     ) -> Solve:
         return Solve(p, geometry.advance(y, p, step), torch.ones(len(y), dtype=torch.bool))
 
-    _everywhere(patch, implicit.implicit_step, explicit)
+    everywhere(patch, implicit.implicit_step, explicit)
 
 
 def solution_as_trajectory(patch: pytest.MonkeyPatch) -> None:
     """No flow at all: the SVM's solution and multipliers, handed out as a closed orbit."""
-    _everywhere(patch, integrate.integrate, _made_up)
+    everywhere(patch, integrate.integrate, _made_up)
 
 
 def _made_up(
@@ -259,9 +243,9 @@ def loose_tolerance(patch: pytest.MonkeyPatch) -> None:
         right = honest(settings)
         return replace(right, value=1000 * right.value)
 
-    _everywhere(patch, honest, loose)
+    everywhere(patch, honest, loose)
 
 
-optimal_unique_ignored = _ignored("optimal-unique")
-realisable_ignored = _ignored("realisable")
-nonzero_invariant_ignored = _ignored("nonzero-invariant")
+optimal_unique_ignored = ignored("optimal-unique")
+realisable_ignored = ignored("realisable")
+nonzero_invariant_ignored = ignored("nonzero-invariant")

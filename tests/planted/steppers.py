@@ -1,0 +1,180 @@
+"""Plants in the integrator: steps that are not the flow, a wrong kappa, runs that end early."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from checks.flow import early, fidelity, implicit, late, phases, rodas
+from checks.flow.geometries import Geometry
+from checks.flow.implicit import DoubleStep, Solve
+from checks.flow.settings import Settings
+from checks.flow.weights import Pairs, Weights
+from tests.planted.patching import everywhere
+
+
+def _with_kappa(patch: pytest.MonkeyPatch, change: Any) -> None:
+    honest = implicit.double_step
+
+    def wrong(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> DoubleStep:
+        return honest(geometry, y, p, step, change(kappa), mask)
+
+    everywhere(patch, honest, wrong)
+
+
+def kappa_zero(patch: pytest.MonkeyPatch) -> None:
+    """kappa left out of the late steps: every constraint starts alike."""
+    _with_kappa(patch, torch.zeros_like)
+
+
+def kappa_sign(patch: pytest.MonkeyPatch) -> None:
+    """kappa with its sign flipped in the late steps."""
+    _with_kappa(patch, torch.neg)
+
+
+def one_constraint(patch: pytest.MonkeyPatch) -> None:
+    """Late steps push the constraint of least margin alone: coordinate descent, not the flow."""
+
+    def steepest(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> Solve:
+        scaled = geometry.scaled_margins(y, geometry.log_size(y))
+        least = torch.where(mask, scaled, torch.inf).argmin(-1, keepdim=True)
+        alone = torch.zeros_like(p).scatter(1, least, 1.0)
+        return Solve(alone, geometry.advance(y, alone, step), torch.ones_like(step).bool())
+
+    everywhere(patch, implicit.implicit_step, steepest)
+
+
+def equal_push(patch: pytest.MonkeyPatch) -> None:
+    """Late steps push all constraints with equal weights: no softmax at all."""
+
+    def uniform(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> Solve:
+        inside = mask.to(p.dtype)
+        equal = inside / inside.sum(-1, keepdim=True)
+        return Solve(equal, geometry.advance(y, equal, step), torch.ones_like(step).bool())
+
+    everywhere(patch, implicit.implicit_step, uniform)
+
+
+def no_extrapolation(patch: pytest.MonkeyPatch) -> None:
+    """One half step of two is booked: the orbit moves at half its clock's speed, late."""
+    honest = implicit.double_step
+
+    def halved(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> DoubleStep:
+        return honest(geometry, y, p, step / 2, kappa, mask)
+
+    everywhere(patch, honest, halved)
+
+
+def early_euler(patch: pytest.MonkeyPatch) -> None:
+    """Explicit Euler early, its error said to be zero."""
+
+    def euler(
+        geometry: Geometry, pairs: Pairs, y: Tensor, h: Tensor, margins: Tensor
+    ) -> tuple[Tensor, Tensor, Weights]:
+        _, error, weights = honest(geometry, pairs, y, h, margins)
+        moved = y + h.unsqueeze(-1) * geometry.velocity(y, weights.p.flatten(1))
+        return moved, torch.zeros_like(error), weights
+
+    honest = rodas.step
+    everywhere(patch, honest, euler)
+
+
+def early_normalised(patch: pytest.MonkeyPatch) -> None:
+    """Normalised descent early: every coordinate moves at the speed of the fastest (signs)."""
+
+    def signed(geometry: Geometry, pairs: Pairs, y: Tensor) -> Tensor:
+        rate = honest(geometry, pairs, y)
+        return torch.sign(rate) * rate.abs().amax(-1, keepdim=True)
+
+    honest = rodas.field
+    everywhere(patch, honest, signed)
+
+
+def rodas_digits(patch: pytest.MonkeyPatch) -> None:
+    """Two digits of a coefficient of the early method change places."""
+    a = list(rodas._A)
+    a[3] = (3.314825187068521, 2.986124015972201, 0.9986419139977817)
+    patch.setattr(rodas, "_A", tuple(a))
+
+
+def early_stop(patch: pytest.MonkeyPatch) -> None:
+    """A run counts as closed at a thousand times the gap asked for."""
+    honest = late.run
+
+    def stopped(*arguments: Any) -> Tensor:
+        *rest, settings = arguments
+        return honest(*rest, replace(settings, gap=1000 * settings.gap))
+
+    patch.setattr(late, "run", stopped)
+
+
+def early_handover(patch: pytest.MonkeyPatch) -> None:
+    """The late form of p is taken at once: a sample counts as settled wherever it stands."""
+    honest = phases.settled
+
+    def at_once(margins: Tensor, scores: Tensor, handover: float) -> Any:
+        ok, selection, flat = honest(margins, scores, handover)
+        lowest = torch.where(selection.lower, 1.0, 0.0).flatten(1).sum(-1)
+        return ok | (lowest > 0), selection, flat
+
+    everywhere(patch, honest, at_once)
+
+
+def blind_control(patch: pytest.MonkeyPatch) -> None:
+    """Late steps without error control: every step is accepted."""
+    honest = implicit.double_step
+
+    def blind(*arguments: Any) -> DoubleStep:
+        done = honest(*arguments)
+        return replace(done, error=torch.zeros_like(done.error))
+
+    everywhere(patch, honest, blind)
+
+
+def late_tolerance_loose(patch: pytest.MonkeyPatch) -> None:
+    """Late steps are controlled at a thousand times the tolerance that was set."""
+    begin = late._begin
+
+    def hurried(ledger: Any, scores: Tensor, rows: Tensor, s: Settings) -> Any:
+        state = begin(ledger, scores, rows, s)
+        state.tolerance = 1000 * state.tolerance
+        return state
+
+    patch.setattr(late, "_begin", hurried)
+
+
+def unaudited(patch: pytest.MonkeyPatch) -> None:
+    """Audits end before they begin, and count as passed; late steps are a thousand times long."""
+    patch.setattr(fidelity.Audit, "passed", property(lambda self: True))
+    honest = implicit.double_step
+
+    def hurried(
+        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
+    ) -> DoubleStep:
+        done = honest(geometry, y, p, 1000.0 * step, kappa, mask)
+        return replace(done, error=torch.zeros_like(done.error))
+
+    everywhere(patch, honest, hurried)
+
+
+def tokens_fixed_at_start(patch: pytest.MonkeyPatch) -> None:
+    """The late phase takes the token of best score for the one that attention selected."""
+    honest = early.run
+
+    def optimistic(ledger: Any, scores: Tensor, rows: Tensor, settings: Settings) -> None:
+        honest(ledger, scores, rows, settings)
+        ledger.selected[rows] = scores.argmax(-1)[rows]
+
+    patch.setattr(early, "run", optimistic)

@@ -1,0 +1,93 @@
+"""One plant, through ``marginflow verify --fail-fast`` on the small profile, in this process.
+
+``python -m tests.planted.trial NAME LIMIT CLAIM ...`` prints one line of JSON; NAME "" plants
+nothing.  Claims not named are tried afterwards, all of them, for LIMIT seconds more (0: none).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tests.conftest  # noqa: F401  one thread, before numpy and torch are imported
+import pytest
+import torch
+from click.testing import CliRunner
+
+from checks import registry
+from checks.cli import main
+from tests.planted import PLANTS
+from tests.planted.small import shrink
+
+UNRECOGNISED = "were not recognised as vacuous"
+"""The one ERROR that meets a plant: any other is a check that broke down, and saw nothing."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """by, outcome, reason: the first claim that was not as expected, "" where none was; others:
+    all of them.  status: exit status.  tried: "hint" or "all"; claims: how many were judged."""
+
+    by: str
+    outcome: str
+    reason: str
+    killed: bool
+    status: int
+    tried: str
+    claims: int
+    seconds: float
+    others: tuple[str, ...] = ()
+
+
+def attempt(claims: list[str], tried: str, fail_fast: bool, limit: float = 0.0) -> Trial:
+    """Verify these claims; limit: seconds after which no further claim is begun (0: none)."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        arguments = ["verify", *claims, "--out", directory, "--workers", "1"]
+        arguments += ["--fail-fast"] if fail_fast else []
+        arguments += ["--time-limit", f"{limit:g}"] if limit else []
+        done = CliRunner().invoke(main, arguments)
+        file = Path(directory) / "verdicts.jsonl"
+        lines = file.read_text().splitlines() if file.is_file() else []
+    judged = [v for v in map(json.loads, lines) if v["outcome"] != "not_run"]
+    met = [v for v in judged if v["expect"] not in ("open", v["outcome"])]
+    seconds = round(time.monotonic() - begun, 1)
+    if not met:
+        ended = "" if done.exit_code in (0, 3) else f"verify broke down: {done.exception!r}"
+        return Trial("", "", ended, False, done.exit_code, tried, len(judged), seconds)
+    first = met[0]
+    seen = first["outcome"] != "error" or UNRECOGNISED in first["reason"]
+    return Trial(
+        first["claim"], first["outcome"], first["reason"], seen and done.exit_code in (1, 3),
+        done.exit_code, tried, len(judged), seconds, tuple(v["claim"] for v in met),
+    )  # fmt: skip
+
+
+def run(name: str, limit: float, hints: list[str]) -> Trial:
+    """The plant against the claims of its hint, then against all others."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        if name:
+            PLANTS[name](patch)
+        trial = attempt(hints, "hint", bool(name))
+        if trial.killed or not limit:
+            return trial
+        rest = [check.claim for check in registry.ordered() if check.claim not in hints]
+        more = attempt(rest, "all", True, limit)
+        found = more if more.by else trial
+        return Trial(
+            **{
+                **asdict(found), "tried": "all", "claims": trial.claims + more.claims,
+                "seconds": round(trial.seconds + more.seconds, 1),
+            }  # fmt: skip
+        )
+
+
+if __name__ == "__main__":
+    planted, seconds, *first = sys.argv[1:]
+    print(json.dumps(asdict(run(planted, float(seconds), first))))
