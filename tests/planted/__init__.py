@@ -13,7 +13,6 @@ import inspect
 from tests.planted import algebra, classic, fields, judgement, oracles, steppers
 from tests.planted.patching import Plant
 
-
 PLANTS: dict[str, Plant] = {
     name: plant
     for module in (classic, fields, steppers, oracles, judgement, algebra)

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tests.planted import PLANTS, what
 from tests.planted.hints import HINTS
+from tests.planted.trial import run
 
-ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "reports" / "static" / "planted.json"
+FILE = Path(__file__).resolve().parents[2] / "reports" / "static" / "planted.json"
 
 
 def trial(name: str, limit: float, claims: tuple[str, ...]) -> dict[str, Any]:
-    """What ``tests.planted.trial`` says of the plant, in a fresh process."""
-    command = [sys.executable, "-m", "tests.planted.trial", name, f"{limit:g}", *claims]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    try:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
-    except (IndexError, ValueError):
-        words = done.stderr.strip().splitlines() or ["no output"]
-        return {"by": "", "outcome": "", "reason": words[-1], "killed": False, "status": -1,
-                "tried": "hint", "claims": 0, "seconds": None, "others": []}  # fmt: skip
+    """What ``tests.planted.trial`` says of the plant, in a process that ends with it.
+
+    Forked: this one has loaded the suite, and neither plants nor measures anything.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as alone:
+        return asdict(alone.submit(run, name, limit, list(claims)).result())
 
 
 def row(name: str, limit: float) -> dict[str, Any]:

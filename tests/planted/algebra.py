@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 
+from tests.planted.patching import everywhere
 from theory import alignment, attention, gradient_flow, margin_problems, reparameterization
 from theory.attention import SymbolicProblem, output
 from theory.margin_problems import MarginProblem
-from tests.planted.patching import everywhere
 
 
 def theory_constraint_transposed(patch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "lift_transposed": ("limit.aligned-symmetrised",),
     "selected_ignored": ("selection.selected-svm-combined",),
     "higher_tokens_bind": ("selection.selected-svm-combined",),
-    "aligned_ignored": ("flow.alignment-preserved",),
+    "aligned_ignored": ("limit.aligned-single-entry",),
     "equal_scores_ignored": ("limit.aligned-infimum",),
     "full_stack_rank_ignored": ("limit.full-stack",),
     "loose_rounding": _FIELD,

@@ -71,9 +71,7 @@ def never_falsified(patch: pytest.MonkeyPatch) -> None:
 
 def hasty_refutation(patch: pytest.MonkeyPatch) -> None:
     """A direction whose gap is open is FALSIFIED without a certificate of where it goes."""
-    everywhere(
-        patch, judging._refutation, lambda *_: "the run closes on another problem instead"
-    )
+    everywhere(patch, judging._refutation, lambda *_: "the run closes on another problem instead")
 
 
 def never_beyond(patch: pytest.MonkeyPatch) -> None:

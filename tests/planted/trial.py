@@ -1,23 +1,18 @@
-"""One plant, through ``marginflow verify --fail-fast`` on the small profile, in this process.
-
-``python -m tests.planted.trial NAME LIMIT CLAIM ...`` prints one line of JSON; NAME "" plants
-nothing.  Claims not named are tried afterwards, all of them, for LIMIT seconds more (0: none).
-"""
+"""One plant, through ``marginflow verify --fail-fast`` on the small profile, in this process."""
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tests.conftest  # noqa: F401  one thread, before numpy and torch are imported
 import pytest
 import torch
 from click.testing import CliRunner
 
+import tests.conftest  # noqa: F401  one thread, before numpy and torch are imported
 from checks import registry
 from checks.cli import main
 from tests.planted import PLANTS
@@ -68,7 +63,8 @@ def attempt(claims: list[str], tried: str, fail_fast: bool, limit: float = 0.0) 
 
 
 def run(name: str, limit: float, hints: list[str]) -> Trial:
-    """The plant against the claims of its hint, then against all others."""
+    """The plant ("": none) against the claims of its hint, then, for ``limit`` seconds more,
+    against all others, foundations first."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch)
@@ -80,14 +76,5 @@ def run(name: str, limit: float, hints: list[str]) -> Trial:
         rest = [check.claim for check in registry.ordered() if check.claim not in hints]
         more = attempt(rest, "all", True, limit)
         found = more if more.by else trial
-        return Trial(
-            **{
-                **asdict(found), "tried": "all", "claims": trial.claims + more.claims,
-                "seconds": round(trial.seconds + more.seconds, 1),
-            }  # fmt: skip
-        )
-
-
-if __name__ == "__main__":
-    planted, seconds, *first = sys.argv[1:]
-    print(json.dumps(asdict(run(planted, float(seconds), first))))
+        judged, seconds = trial.claims + more.claims, round(trial.seconds + more.seconds, 1)
+        return replace(found, tried="all", claims=judged, seconds=seconds)
