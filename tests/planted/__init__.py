@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 
+import checks.cli  # noqa: F401  one thread and one path in numpy, before it is loaded
 from tests.planted import algebra, classic, fields, judgement, oracles, steppers
 from tests.planted.patching import Plant
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import tests.conftest  # noqa: F401  one thread, before numpy and torch are imported
 from checks import registry
 from checks.cli import main
 from tests.planted import PLANTS
