@@ -23,7 +23,7 @@ from checks.rounding import Norm
 from checks.runs import Run
 from checks.solutions import WIDEST, grade
 from checks.svm import SvmSolution
-from checks.tolerances import Tolerance
+from checks.tolerances import EPS, Tolerance
 
 MISS = 10.0
 """A rival's eps-optimal set must miss the claimed margin by more than this many eps."""
@@ -131,6 +131,9 @@ def compare(
         # Two certificates that exclude each other: limit.trajectory-certificate is the claim
         # that this falsifies; a margin beyond the optimum is no evidence for the optimum.
         reason = "the run's margin exceeds the solver's certified optimum"
+        return Judged(Outcome.INCONCLUSIVE, reason, (measured,), lower, upper)
+    if upper * claimed.upper < 1 - EPS:  # both rigorous; the product is rounded
+        reason = "the run's dual bound is below the solver's certified optimum"
         return Judged(Outcome.INCONCLUSIVE, reason, (measured,), lower, upper)
     if gap <= tolerance.value:
         return Judged(Outcome.HELD, "", (measured,), lower, upper)

@@ -153,15 +153,9 @@ def certificate_unchecked(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, rounding.least_margin, lambda constraints, weights, measured=None: 1.0)
 
 
-def certificate_mean_norm(patch: pytest.MonkeyPatch) -> None:
-    """N(W) in certificates without the largest entry's share: the l1 norm less its maximum."""
-    honest = rounding.norm_above
-
-    def wrong(weights: Array, norm: Norm) -> float:
-        size = np.abs(weights)
-        return honest(weights, norm) - (float(size.max()) / 2 if norm == "l1" else 0.0)
-
-    everywhere(patch, honest, wrong)
+def certificate_norm(patch: pytest.MonkeyPatch) -> None:
+    """Certificates take the Frobenius norm of W for the nuclear: an upper end too low."""
+    everywhere(patch, rounding.nuclear_above, rounding.frobenius_above)
 
 
 def farkas_believed(patch: pytest.MonkeyPatch) -> None:
@@ -171,7 +165,7 @@ def farkas_believed(patch: pytest.MonkeyPatch) -> None:
     def timid(c: Constraints, norm: Norm, exact: bool | None = None) -> SvmSolution:
         found = honest(c, norm, exact)
         if len(c) > c.delta.shape[1]:
-            raise refused(norm, svm.separability(c))
+            raise refused(norm, svm.separability(c, full=norm in svm.FULL))
         return found
 
     everywhere(patch, honest, timid)

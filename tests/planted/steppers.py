@@ -102,13 +102,6 @@ def early_normalised(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, honest, signed)
 
 
-def rodas_digits(patch: pytest.MonkeyPatch) -> None:
-    """Two digits of a coefficient of the early method change places."""
-    a = list(rodas._A)
-    a[3] = (3.314825187068521, 2.986124015972201, 0.9986419139977817)
-    patch.setattr(rodas, "_A", tuple(a))
-
-
 def early_stop(patch: pytest.MonkeyPatch) -> None:
     """A run counts as closed at a thousand times the gap asked for."""
     honest = late.run
