@@ -12,11 +12,13 @@ from theory.margin_problems import l1_problem, row_force
 
 
 def identities() -> list[Identity]:
-    """One wrong identity for each symbolic control."""
+    """Wrong identities, at least one for each symbolic control."""
     problem = symbolic_problem(samples=2, length=3, dim=2)
     attention = matrix("W", 2, 2)
     flow, pairs = combined_flow(problem, attention), constraints(problem)
     correct = multipliers(problem, attention)
+    almost = weighted_sum(correct, pairs).as_mutable()
+    almost[1, 1] = -almost[1, 1]
     return [
         Identity(
             claim="control.symbolic-sign",
@@ -25,6 +27,14 @@ def identities() -> list[Identity]:
             latex=r"-\nabla_W L \overset{?}{=} -\sum_r \lambda_r G_r",
             left=flow,
             right=weighted_sum([-weight for weight in correct], pairs),
+        ),
+        Identity(
+            claim="control.symbolic-sign",
+            name="flipped-last-entry",
+            statement="Wrong in the last entry alone: a prover has to look at every one.",
+            latex=r"(-\nabla_W L)_{22} \overset{?}{=} -\sum_r \lambda_r (G_r)_{22}",
+            left=flow,
+            right=sp.ImmutableMatrix(almost),
         ),
         Identity(
             claim="control.symbolic-mean",

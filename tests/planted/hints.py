@@ -91,7 +91,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "flips_with_constant": ("flow.symmetrised-reduction",),
     "flips_alike": ("flow.symmetrised-reduction",),
     "credulous_prover": ("control.symbolic-sign",),
-    "entries_skipped": ("control.symbolic-l1-dual", "control.symbolic-mean"),
+    "entries_skipped": ("control.symbolic-sign",),
     "theory_constraint_transposed": ("symbolic.margin-form-combined",),
     "theory_multiplier_score": ("symbolic.margin-form-combined",),
     "theory_multiplier_sign": ("symbolic.margin-form-combined",),
