@@ -54,7 +54,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "early_euler": _ORBIT,
     "early_normalised": _COMBINED,
     "early_stop": _COMBINED,
-    "early_handover": _ORBIT,
+    "early_handover": _COMBINED,
     "blind_control": _ORBIT,
     "late_tolerance_loose": ("flow.orbit-factored",),
     "unaudited": _LIMIT,
@@ -100,5 +100,10 @@ HINTS: dict[str, tuple[str, ...]] = {
     "theory_dual_half": ("symbolic.kkt-l2",),
     "theory_l1_force": ("symbolic.kkt-l1",),
     "theory_step_swapped": ("symbolic.factored-step",),
-    "theory_halves": ("symbolic.mirror-form",),
+    "theory_halves": (
+        "symbolic.reparameterized-flow",
+        "symbolic.mirror-form",
+        "symbolic.kkt-reparameterized",
+        "symbolic.monotone-margin",
+    ),
 }

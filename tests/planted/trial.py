@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ UNRECOGNISED = "were not recognised as vacuous"
 @dataclass(frozen=True)
 class Trial:
     """by, outcome, reason: the first claim that was not as expected, "" where none was; others:
-    all of them.  status: exit status.  tried: "hint" or "all"; claims: how many were judged."""
+    all of them, with their outcomes.  status: exit status.  tried: "hint" or "all"; claims: how many were judged."""
 
     by: str
     outcome: str
@@ -34,7 +34,7 @@ class Trial:
     tried: str
     claims: int
     seconds: float
-    others: tuple[str, ...] = ()
+    others: dict[str, str] = field(default_factory=dict)
 
 
 def attempt(claims: list[str], tried: str, fail_fast: bool, limit: float = 0.0) -> Trial:
@@ -57,7 +57,7 @@ def attempt(claims: list[str], tried: str, fail_fast: bool, limit: float = 0.0) 
     seen = first["outcome"] != "error" or UNRECOGNISED in first["reason"]
     return Trial(
         first["claim"], first["outcome"], first["reason"], seen and done.exit_code in (1, 3),
-        done.exit_code, tried, len(judged), seconds, tuple(v["claim"] for v in met),
+        done.exit_code, tried, len(judged), seconds, {v["claim"]: v["outcome"] for v in met},
     )  # fmt: skip
 
 
