@@ -15,7 +15,7 @@ from torch import Tensor
 from checks import flow_checks
 from checks.flow import rows as row_module
 from checks.flow import weights
-from checks.flow.combined import CombinedGeometry, VectorGeometry
+from checks.flow.combined import CombinedGeometry
 from checks.flow.factored import FactoredGeometry, _Modes
 from checks.flow.geometries import DiagonalGeometry
 from checks.flow.integrate import Batch
@@ -214,13 +214,3 @@ def reference_mean(patch: pytest.MonkeyPatch) -> None:
         return push / 2, log_clock + math.log(2.0)
 
     patch.setattr(Reference, "ascent", ascent)
-
-
-def squared_size(patch: pytest.MonkeyPatch) -> None:
-    """The log size of combined weights is that of |beta|^2: the entropy fades twice too fast."""
-    honest = VectorGeometry.log_size
-
-    def twice(self: VectorGeometry, y: Tensor) -> Tensor:
-        return 2 * honest(self, y)
-
-    patch.setattr(VectorGeometry, "log_size", twice)

@@ -201,16 +201,3 @@ def selected_ignored(patch: pytest.MonkeyPatch) -> None:
         return honest_constraints(problem)
 
     everywhere(patch, honest_constraints, optimal)
-
-
-def higher_tokens_bind(patch: pytest.MonkeyPatch) -> None:
-    """constraints_of adds the tokens of higher score: every other token constrains."""
-
-    def every(problem: AttentionProblem, selected: Array | None = None) -> Constraints:
-        if selected is None:
-            return honest_constraints(problem)
-        lowered = problem.scores.copy()
-        np.put_along_axis(lowered, selected[:, None], problem.scores.max() + 1, axis=1)
-        return honest_constraints(replace(problem, scores=lowered), selected)
-
-    everywhere(patch, honest_constraints, every)

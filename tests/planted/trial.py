@@ -23,8 +23,11 @@ UNRECOGNISED = "were not recognised as vacuous"
 
 @dataclass(frozen=True)
 class Trial:
-    """by, outcome, reason: the first claim that was not as expected, "" where none was; others:
-    all of them, with their outcomes.  status: exit status.  tried: "hint" or "all"; claims: how many were judged."""
+    """by, outcome, reason: the first claim that was not as expected, "" where none was.
+
+    others: all of them, with their outcomes.  status: exit status.  tried: "hint" or "all".
+    claims: how many were judged.
+    """
 
     by: str
     outcome: str
