@@ -25,7 +25,6 @@ PLANTS: dict[str, Plant] = {
 GAPS = {
     "loose_rounding": "no control is wrong by less than a thousand roundings",
     "loose_fidelity": "no control moves at nearly the right speed: it takes two errors at once",
-    "hasty_refutation": "on the small profile every gap closes, so there is nothing to refute",
     "selection_kept": "settled runs that do not stay are too rare for the small profile",
 }
 """Plants that survive, and why: what the suite does not see yet."""
