@@ -250,10 +250,7 @@ def double_step(
     else:
         remembered = geometry.advance(y, (p + second.p) / 2, step)
         forgotten = geometry.distance(remembered, geometry.advance(y, mean_p, step))
-    visited = torch.maximum(
-        _visits(geometry, y, p, first, step / 2, mask),
-        _visits(geometry, first.state, first.p, second, step / 2, mask),
-    )
+    visited = _visits(geometry, ((y, p), (first.state, first.p)), (first, second), step / 2, mask)
     return DoubleStep(
         state=geometry.extrapolate(full.state, second.state),
         fine=second.state,
@@ -266,31 +263,39 @@ def double_step(
     )
 
 
-_MOMENTS = (0.25, 0.5, 1.0)
+_MOMENTS = (0.5, 1.0)
 """Shares of a step at which ``_visits`` looks."""
 
 
 def _visits(
-    geometry: Geometry, y: Tensor, p: Tensor, end: Solve, step: Tensor, mask: Tensor
+    geometry: Geometry,
+    starts: tuple[tuple[Tensor, Tensor], ...],
+    ends: tuple[Solve, ...],
+    step: Tensor,
+    mask: Tensor,
 ) -> Tensor:
     """(B,) by what share of the smallest margin a constraint that pushes neither at the start
     nor at the end of a step falls below those that do, were p to stay as it is there.
 
-    The first such constraint to enter does so while p is still that of the start; the last to
-    leave has margins that grow away from the others' under the p of the end.  So none comes and
-    goes unseen between two moments; a false alarm makes a shorter step, and few were seen.
+    starts: (state, p) of each of some steps, ends: what they came to.  The first such
+    constraint to enter does so while p is still that of the start; the last to leave has
+    margins that grow away from the others' under the p of the end.  So none comes and goes
+    unseen between two moments; a false alarm makes a shorter step, and few were seen.
     """
-    idle = mask & (p <= SMALL) & (end.p <= SMALL)
-    worst = torch.zeros_like(step)
-    if not idle.any():
-        return worst
-    ends = ((y, p, step), (end.state, end.p, -step))
-    for state, weights, time in ends:
-        pushing = mask & (weights > SMALL)
+    looks = []
+    for (state, p), end in zip(starts, ends, strict=True):
+        idle = mask & (p <= SMALL) & (end.p <= SMALL)
         for share in _MOMENTS:
-            moved = geometry.advance(state, weights, share * time)
-            margins = geometry.scaled_margins(moved, geometry.log_size(moved))
-            least = torch.where(pushing, margins, torch.inf).amin(-1)
-            below = 1 - torch.where(idle, margins, torch.inf).amin(-1) / least
-            worst = torch.maximum(worst, torch.where(least > 0, below, 0.0))
-    return worst
+            looks.append((state, p, share * step, idle, mask & (p > SMALL)))
+            looks.append((end.state, end.p, -share * step, idle, mask & (end.p > SMALL)))
+    # One batch of all of them: small kernels cost more than the numbers in them.
+    states, weights, times, idle, pushing = (torch.cat(parts) for parts in zip(*looks, strict=True))
+    rows = torch.arange(len(step), device=step.device).repeat(len(looks))
+    there = geometry.select(rows)
+    moved = there.advance(states, weights, times)
+    margins = there.scaled_margins(moved, there.log_size(moved))
+    least = torch.where(pushing, margins, torch.inf).amin(-1)
+    below = 1 - torch.where(idle, margins, torch.inf).amin(-1) / least
+    # No idle constraint: -inf.  Nothing to compare with: nan.
+    found = torch.where((least > 0) & (below > 0), below, 0.0)
+    return found.view(len(looks), -1).amax(0)
