@@ -27,8 +27,8 @@ from checks.parts import Unit
 from checks.problem_files import write_problem
 from checks.tally import Tally
 from checks.verdicts import case_file, conclude
-from tests import planted
 from tests.child import line_with
+from tests.planted import classic
 
 ROOT = Path(__file__).resolve().parent.parent
 SYMBOLIC = "symbolic.softmax-jacobian"
@@ -330,7 +330,7 @@ def test_a_run_that_is_cut_short_is_inconclusive(
 
 def test_a_claim_that_fails_is_falsified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an oracle that solves the l2 problem for the l1 one, the flow contradicts the claim."""
-    planted.oracle_norm(monkeypatch)
+    classic.oracle_norm(monkeypatch)
     status, said = checked(drawn("diagonal/separable/separating", 2, (4, 3, 6)), tmp_path)
     assert (status, said["outcome"]) == (1, "falsified")
 
