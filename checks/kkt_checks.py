@@ -39,12 +39,12 @@ def _primal_feasibility(run: Run, prepared: Prepared, context: Context) -> Judge
     least = float((constraints.rows @ beta).min())
     rounding = tolerances.rounding(run.problem.dim, 1 + sizes / least, "margin and pull")
     width = 1 - prepared.claimed.lower / prepared.claimed.upper
-    over = float((violation - bound).max(initial=0.0))
+    over = max(float((violation - bound).max()), 0.0)
     tolerance = tolerances.margin_gap(context.budget.settings)
     measured = (
         Measurement("primal violation beyond its bound", over, rounding.value + width,
                     f"weak duality at every late state; {rounding.because}"),
-        Measurement("primal violation at the end", float(max(violation[-1:].max(initial=0.0), 0.0)),
+        Measurement("primal violation at the end", max(float(violation[-1]), 0.0),
                     tolerance.value, tolerance.because),
     )  # fmt: skip
     if over > judging.MISS * measured[0].tolerance:

@@ -70,9 +70,6 @@ class VectorGeometry(Geometry):
         change = torch.linalg.vector_norm(y - other, dim=-1)
         return change / (1 + torch.linalg.vector_norm(y, dim=-1))
 
-    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return 2 * fine - coarse
-
     def raw(self, y: Tensor) -> Tensor:
         return y
 
@@ -158,9 +155,6 @@ class CombinedGeometry(Geometry):
         change = torch.linalg.vector_norm(self._adjoint(y - other).flatten(1), dim=-1)
         # Margins, not directions, enter the softmax: below size 1 the error is absolute.
         return change / (1 + torch.exp(self.log_size(y)))
-
-    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return 2 * fine - coarse
 
     def raw(self, y: Tensor) -> Tensor:
         return self._full(y).flatten(1)

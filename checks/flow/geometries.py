@@ -89,9 +89,9 @@ class Geometry(ABC):
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
         """(B,) how far two states are apart, in relative change of the weights."""
 
-    @abstractmethod
     def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Richardson: from one full step and two half steps of a first-order method."""
+        return 2 * fine - coarse
 
     @abstractmethod
     def raw(self, y: Tensor) -> Tensor:
@@ -194,9 +194,6 @@ class DiagonalGeometry(Geometry):
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
         # u is a log weight, so its absolute error is the relative error of beta_j.
         return (y - other).abs().amax(-1)
-
-    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return 2 * fine - coarse
 
     def raw(self, y: Tensor) -> Tensor:
         return y

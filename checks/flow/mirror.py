@@ -117,9 +117,6 @@ class MirrorGeometry(Geometry):
         product = (self._beta(one) - self._beta(two)) * (one - two)
         return product.clamp_min(0.0).sum(-1).sqrt()
 
-    def extrapolate(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return 2 * fine - coarse
-
     def raw(self, y: Tensor) -> Tensor:
         return y
 

@@ -31,7 +31,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scores (B, n, L); in the layout of ``_tokens_first``, since they do not change while margins
+    """Scores (B, n, L); in the layout of ``_turned``, since they do not change while margins
     do, the scores (L, n, B) and the sizes |gamma_l' - gamma_l| (L, L', n, B)."""
 
     scores: Tensor
@@ -40,7 +40,7 @@ class Pairs:
 
     @classmethod
     def of(cls, scores: Tensor) -> Pairs:
-        first = _tokens_first(scores)
+        first = _turned(scores)
         return cls(scores, first, (first.unsqueeze(0) - first.unsqueeze(1)).abs())
 
     def select(self, index: Tensor) -> Pairs:
@@ -48,9 +48,9 @@ class Pairs:
         return Pairs(self.scores[index], self.first[..., index], self.sizes[..., index])
 
 
-def _tokens_first(t: Tensor) -> Tensor:
-    """(B, n, L) -> (L, n, B): sums over few tokens are then sums of long vectors, several times
-    as quick as over a short last axis."""
+def _turned(t: Tensor) -> Tensor:
+    """(B, n, L) -> (L, n, B), and back: sums over few tokens are then sums of long vectors,
+    several times as quick as over a short last axis."""
     return t.permute(2, 1, 0).contiguous()
 
 
@@ -65,11 +65,6 @@ def _total(t: Tensor) -> Tensor:
         both = t[:half] + t[half : 2 * half]
         t = both if len(t) == 2 * half else torch.cat((both, t[2 * half :]))
     return t
-
-
-def _rows_first(t: Tensor) -> Tensor:
-    """The reverse."""
-    return t.permute(2, 1, 0).contiguous()
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,7 @@ class _Sums:
 
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Sums:
-        pulls = _Pulls.of(_tokens_first(margins), pairs)
+        pulls = _Pulls.of(_turned(margins), pairs)
         gbar = _total(pulls.s * pairs.first)
         share = _total(pulls.total)
         # A sample whose scores are all equal pulls nothing: it must not set the scale either.
@@ -137,7 +132,7 @@ class _Sums:
         return cls(pulls, weight / clock, log_clock[0, 0])
 
     def weights(self) -> Weights:
-        return Weights(_rows_first(self.weight * self.pulls.signed), self.log_clock)
+        return Weights(_turned(self.weight * self.pulls.signed), self.log_clock)
 
 
 def attention_weights(margins: Tensor, scores: Tensor | Pairs) -> Weights:
@@ -208,4 +203,4 @@ def weights_jacobian(margins: Tensor, scores: Tensor | Pairs) -> tuple[Weights, 
     g = sums.pulls.signed * torch.exp(sums.pulls.log_unit)
     b = sums.weight * sums.pulls.total  # b_a / Lambda
     clock = 0.5 * (_total(b) * (2 * s - g) - 2 * b)
-    return weights, Slope(weights.p, *map(_rows_first, (s, s - g, clock)))
+    return weights, Slope(weights.p, *map(_turned, (s, s - g, clock)))
