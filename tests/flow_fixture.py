@@ -10,9 +10,8 @@ import pytest
 import torch
 from scipy.optimize import linprog, nnls
 
-from checks.flow.combined import CombinedGeometry, VectorGeometry
-from checks.flow.geometries import DiagonalGeometry, Geometry
-from checks.flow.rows import Rows
+from checks.flow.geometries import Geometry
+from checks.flow.integrate import Batch
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 MODELS = ("diagonal", "combined-diagonal", "combined")
@@ -61,17 +60,8 @@ def geometry_of(
     problems: list[AttentionProblem], starts: list[Start]
 ) -> tuple[Geometry, torch.Tensor]:
     """The geometry relative to the optimal tokens, and the scores (B, n, L)."""
-    scores = stack([p.scores for p in problems])
-    rows = Rows.of(
-        stack([p.tokens for p in problems]), stack([p.queries for p in problems]), scores.argmax(-1)
-    )
-    if starts[0].model == "diagonal":
-        key = stack([np.asarray(s.key) for s in starts])
-        query = stack([np.asarray(s.query) for s in starts])
-        return DiagonalGeometry.of(rows, key, query), scores
-    weights = stack([s.weights for s in starts])
-    kind = VectorGeometry.of if weights.dim() == 2 else CombinedGeometry
-    return kind(rows, weights), scores
+    batch = Batch.of(problems, starts)
+    return batch.geometry, batch.scores
 
 
 def norm_of(weights: Array, norm: str) -> float:

@@ -26,7 +26,10 @@ EPS = float(np.finfo(np.float64).eps)
 
 def state_of(geometry: Geometry, size: float, seed: int) -> Tensor:
     rng = np.random.default_rng(seed)
-    return torch.tensor(size * rng.normal(size=geometry.initial().shape))
+    state = torch.tensor(size * rng.normal(size=geometry.initial().shape))
+    if geometry.norm == "nuclear":
+        state[:, -1] = 0.0  # the log scale of what stands before it
+    return state
 
 
 def one_step(geometry: Geometry, scores: Tensor, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,15 +122,23 @@ def test_stability_function_is_the_exponential_to_order_4() -> None:
     assert ((order > 3.8) & (order < 4.2)).all()
 
 
+STEPS = {"diagonal": 16, "combined": 16, "factored": 128, "mirror-1.5": 16, "mirror-3": 4}
+"""Where the order shows: past the first, irregular steps, and before the reference's 1e-11."""
+
+
 def measured_order(model: str, first: int) -> np.ndarray:
-    """log2 of the ratio of global errors at 16 and 32 steps over one unit of rescaled time."""
+    """log2 of the ratio of global errors at some and at twice the steps, over one unit of
+    rescaled time."""
     problems, starts = drawn(model, 6, first=first)
     geometry, scores = geometry_of(problems, starts)
     y0 = state_of(geometry, 0.5, first)
+    if model.startswith("mirror-"):
+        # beta is smooth in theta away from 0 alone: no coordinate gets there.
+        y0 = torch.sign(y0) * (2 + y0.abs())
     errors = []
     fields = [partial(field_of_row, geometry, scores, row) for row in range(6)]
     exact = np.stack([lsoda(f, y0[row].numpy(), 1.0) for row, f in enumerate(fields)])
-    for steps in (16, 32):
+    for steps in (STEPS[model], 2 * STEPS[model]):
         y, h = y0, torch.full((6,), 1.0 / steps, dtype=torch.float64)
         for _ in range(steps):
             y, _ = one_step(geometry, scores, y, h)
@@ -135,10 +146,11 @@ def measured_order(model: str, first: int) -> np.ndarray:
     return np.asarray(np.log2(errors[0] / errors[1]))
 
 
-@pytest.mark.parametrize("model", ["diagonal", "combined"])
+@pytest.mark.parametrize("model", STEPS)
 def test_measured_order_is_4(model: str) -> None:
     order = measured_order(model, 5)
-    # 4 in the limit; at these steps the median is 4.19 and 4.18 (seen), single problems vary.
+    # 4 in the limit; at these steps medians from 4.1 to 4.3 (seen), single problems vary.
+
     assert 3.8 < np.median(order) < 4.5
 
 

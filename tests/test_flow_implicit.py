@@ -16,6 +16,7 @@ from torch import Tensor
 from checks.flow import implicit
 from checks.flow.combined import VectorGeometry
 from checks.flow.geometries import DiagonalGeometry, Geometry
+from checks.flow.mirror import MirrorGeometry
 from checks.flow.reference import lsoda
 from checks.flow.rows import Rows
 from tests.flow_fixture import best_margin
@@ -49,6 +50,11 @@ def problem(
         sign = torch.sign(weights)
         other = torch.where(sign > 0, geometry.log_plus, geometry.log_minus)
         return geometry, sign * (lead - other), kappa, mask
+    if model.startswith("mirror-"):
+        exponent = torch.full((batch, 1), float(model.removeprefix("mirror-")))
+        theta = torch.sign(weights) * (weights.abs() * np.exp(log_norm)) ** (exponent - 1)
+        mirror = MirrorGeometry.of(data, theta, exponent.double())
+        return mirror, mirror.initial(), kappa, mask
     base = weights * np.exp(log_norm)
     combined = VectorGeometry.of(data, base)
     return combined, combined.initial(), kappa, mask
@@ -210,7 +216,7 @@ def late_field(
     return one.velocity(state, torch.softmax(logits, -1))[0].numpy()
 
 
-@pytest.mark.parametrize("model", ["diagonal", "combined"])
+@pytest.mark.parametrize("model", ["diagonal", "combined", "mirror-1.5", "mirror-3"])
 def test_measured_orders_are_1_and_2(model: str) -> None:
     """At norm e^2 .. e^3, where p still has a closed form, against the reference."""
     geometry, y0, kappa, mask = problem(11, 5, 4, 2.0, model, batch=6)
