@@ -60,6 +60,8 @@ _UNSEEN = (
     (re.compile(r"<mrow><mspace/>(<mi>[^<]{2,}</mi>)</mrow>"), r"\1"),
     # a bar that the operator dictionary gives no space either
     (re.compile(r' lspace="0" rspace="0">‖<'), ">‖<"),
+    # an arrow stretches only where something stands on or below it
+    (re.compile(r'(?<!over>)(?<!under>)<mo stretchy="false">([→⇒])'), r"<mo>\1"),
     (re.compile(r'(?<==")0(\.\d{1,4})\d*(?=em")'), r"\1"),
 )
 

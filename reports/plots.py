@@ -14,9 +14,10 @@ from reports.text import number
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 600, 392, 80, 16, 76
 """SVG units: half-pixels of a figure 300 pixels wide, so that whole numbers are fine enough."""
-_FLAT = 0.8
+_FLAT = 1.0
 """SVG units by which a drawn line may miss a point of the data, the rounding of its own
-corners (0.71 at most) included: half a pixel in a figure of 375 pixels, style.css's widest."""
+corners (0.71 at most) included: 0.6 pixels in a figure of 375 pixels, style.css's widest, in which
+a line is 2 wide."""
 
 
 @dataclass
@@ -83,7 +84,9 @@ def _level(x: Scale, base: int, name: str) -> str:
 
 def _clock(x: Scale, timed: Series) -> str:
     above = [(round(x.at(value)), label) for value, label in _moments(timed)]
-    labels = "".join(_text(at, label) for at, label in apart(above, 14))
+    room = _WIDTH - _RIGHT - 56  # left of its name
+    free = [(at, label) for at, label in above if at + 7 * len(label) <= room]
+    labels = "".join(_text(at, label) for at, label in apart(free, 14))
     return f'<g class="over">{labels}{_name("ln t")}</g>'
 
 

@@ -109,7 +109,7 @@ COORDINATES = st.floats(0, 600)
 
 @QUICK
 @given(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=20))
-def test_a_line_as_it_is_drawn_misses_no_point_by_more_than_half_a_pixel(
+def test_a_line_as_it_is_drawn_misses_no_point_by_more_than_it_may(
     line: list[tuple[float, float]],
 ) -> None:
     """Read back from the path data, so that rounding counts: units are half-pixels."""
