@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from reports.axes import Scale
 from reports.evidence import Evidence
 from reports.fields import BadReport
 from reports.figures import Curve, Grid, Histogram, Phase
@@ -128,23 +129,20 @@ def _draw(figure: Any, plot: Plot) -> None:
 
 
 def _curve(axes: Any, curve: Curve) -> None:
+    """ln t grows too far for an axis of matplotlib's: it has the page's scale and ticks."""
+    places = [x for series in curve.series for x, _ in series.points]
+    clock = curve.x_label == "ln t"
+    scale = Scale.over(places or [0.0], 0, 1, snug=True, signed=True)
     for i, series in enumerate(curve.series):
         nan = float("nan")
-        xs = [x for x, _ in series.points]
+        xs = [scale.at(x) if clock else x for x, _ in series.points]
         ys = [nan if y is None or (curve.y_log and y <= 0) else y for _, y in series.points]
-        axes.plot(
-            xs, ys, color=_COLOURS[i % 6], linestyle=_STYLES[i % 6],
-            label=_plain(series.label) or None,
-        )  # fmt: skip
+        style, label = _STYLES[i % 6], _plain(series.label) or None
+        axes.plot(xs, ys, color=_COLOURS[i % 6], linestyle=style, label=label)
     if curve.y_log:
         axes.set_yscale("log")
-    if curve.x_label == "ln t":
-        from matplotlib.ticker import AsinhLocator, NullLocator
-
-        axes.margins(x=0)  # beyond the largest of floats there is no room for a margin
-        axes.set_xscale("asinh")
-        axes.xaxis.set_major_locator(AsinhLocator(1.0, numticks=5))
-        axes.xaxis.set_minor_locator(NullLocator())
+    if clock:
+        axes.set_xticks(*zip(*scale.ticks(5), strict=True))
     else:
         axes.set_ylabel(_plain(curve.y_label))
     axes.set_xlabel(_plain(curve.x_label))

@@ -366,7 +366,7 @@ def test_prose_sets_only_what_stands_between_dollars() -> None:
         ("d ln m~/d ln S = p^T m", "d ln m\u0303/d ln S = p<sup>⊤</sup> m"),
         ("cos^2 - 1, kappa >= 0", "cos² − 1, κ ≥ 0"),
         ("lambda_r of lambdas", "λ<sub>r</sub> of lambdas"),
-        ("the l1 SVM, l1.5 and l2", "the ℓ<sub>1</sub> SVM, ℓ<sub>1.5</sub> and ℓ<sub>2</sub>"),
+        ("the l1 SVM, l1.5 and l2", "the ℓ₁ SVM, ℓ<sub>1.5</sub> and ℓ₂"),
         ("half of 5e-07", "half of 5×10⁻⁷"),
         ("limit.diagonal-l1 of 1b8509, 3e4567", "limit.diagonal-l1 of 1b8509, 3e4567"),
         ("x_<b> & a_name", "x_&lt;b&gt; &amp; a_name"),
