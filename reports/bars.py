@@ -9,12 +9,14 @@ from markupsafe import Markup
 from reports.figures import Histogram
 from reports.text import number
 
-_WIDTH, _HEIGHT, _LEAST = 240, 44, 2
-"""Pixels, as in style.css.  _LEAST: height at which a lone case is still seen."""
+_WIDTH, _HEIGHT, _LEAST, _BINS = 240, 44, 2, 12
+"""Pixels, as in style.css, and the number of bins that it takes for granted.
+_LEAST: height at which a lone case is still seen."""
 
 
 def histogram(h: Histogram, *, signed: bool = False) -> Markup:
-    """The outline of ``h``; SVG of 240 x 44 pixels, or "" without data.
+    """The outline of ``h``; SVG of 240 x 44 pixels, or "" without data.  One unit is a bin wide
+    and a pixel high, upwards; style.css stretches twelve of them, as the suite records.
 
     With ``signed`` the bins below zero (assumption unmet) have their own colour, a bin
     that straddles zero is hollow, and zero is marked.  Bins are drawn equally wide, as they are
@@ -24,37 +26,32 @@ def histogram(h: Histogram, *, signed: bool = False) -> Markup:
     if not h.total:
         return Markup("")
     edges, tallest = closed(h.edges), max(h.counts)
-    places = [round(_WIDTH * i / len(h.counts)) for i in range(len(edges))]
     kinds = [_sign(edges[i], edges[i + 1]) if signed and n else "" for i, n in enumerate(h.counts)]
-    tops = [_top(n, tallest) for n in h.counts]
-    out = ['<svg aria-hidden="true">']
+    heights = [_height(n, tallest) for n in h.counts]
+    wide = "" if len(kinds) == _BINS else f' style="--bin:{_WIDTH / len(kinds):.4g}"'
+    out = [f'<svg role="none"{wide}>']
     for kind in dict.fromkeys(kinds):
-        mine = [t if k == kind else _HEIGHT for t, k in zip(tops, kinds, strict=True)]
-        if min(mine) < _HEIGHT:
+        mine = [t if k == kind else 0 for t, k in zip(heights, kinds, strict=True)]
+        if any(mine):
             named = f' class="{kind}"' if kind else ""
-            out.append(f'<path{named} d="{_outline(mine, places)}"/>')
+            out.append(f'<path{named} d="{_outline(mine)}"/>')
     if signed and edges[0] < 0 < edges[-1]:
-        zero = _between(0.0, edges, places)
-        out.append(f'<path class="zero" d="M{zero:.0f} 0V{_HEIGHT}"/>')
+        out.append(f'<path class="zero" d="M{_bins_below(0.0, edges):.2f} 0v{_HEIGHT}"/>')
     return Markup("".join(out) + "</svg>")
 
 
-def _top(n: int, tallest: int) -> int:
-    """Where the bar of ``n`` cases ends: the tallest at 0, a lone case where it is still seen."""
-    return min(round(_HEIGHT * (1 - n / tallest)), _HEIGHT - _LEAST) if n else _HEIGHT
+def _height(n: int, tallest: int) -> int:
+    """Of the bar of ``n`` cases; that of a lone case is still seen."""
+    return max(round(_HEIGHT * n / tallest), _LEAST) if n else 0
 
 
-def _outline(tops: list[int], places: list[int]) -> str:
+def _outline(heights: list[int]) -> str:
     """Path data of bars side by side, from base to base; bars of one height are one step."""
-    path, height = "", _HEIGHT
-    for i, top in enumerate([*tops, _HEIGHT]):
-        if top != height:
-            if not path:
-                path = f"M{places[i]} {_HEIGHT}"
-            elif not path.endswith(f"H{places[i]}"):
-                path += f"H{places[i]}"
-            path += f"V{top}"
-            height = top
+    path, now, since = "", 0, 0
+    for i, height in enumerate([*heights, 0]):
+        if height != now:
+            path = f"{path}h{i - since}V{height}" if path else f"M{i} 0V{height}"
+            now, since = height, i
     return path
 
 
@@ -117,10 +114,7 @@ def _sign(lower: float, upper: float) -> str:
     return "mixed" if lower < 0 else ""
 
 
-def _between(value: float, edges: list[float], places: list[int]) -> float:
-    """The position of ``value`` among ``places``, linear within its bin."""
-    for i in range(len(edges) - 1):
-        if edges[i] <= value <= edges[i + 1]:
-            share = (value - edges[i]) / (edges[i + 1] - edges[i])
-            return places[i] + share * (places[i + 1] - places[i])
-    return places[-1]
+def _bins_below(value: float, edges: list[float]) -> float:
+    """How many bins lie below ``value``, that in which it lies by its share."""
+    i = next(i for i, upper in enumerate(edges[1:]) if value <= upper)
+    return i + (value - edges[i]) / (edges[i + 1] - edges[i])

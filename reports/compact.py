@@ -33,7 +33,7 @@ def compact(html: str) -> str:
     """``html``, which closes every tag and quotes every attribute, in fewer bytes."""
     pieces, at = [], 0
     for kept in _KEPT.finditer(html):
-        text = _plain(kept.group()) if kept.group(2) == "pre" else kept.group()
+        text = _unquoted(_plain(kept.group())) if kept.group(2) == "pre" else kept.group()
         pieces += [_shorter(html[at : kept.start()]), text]
         at = kept.end()
     return "".join([*pieces, _shorter(html[at:])])
@@ -48,9 +48,14 @@ def _plain(html: str) -> str:
     )
 
 
+def _unquoted(html: str) -> str:
+    return _TAG.sub(lambda tag: _QUOTED.sub(r"=\1", tag.group()), html)
+
+
 def _shorter(html: str) -> str:
+    html = html.replace(' class=""', "")
     html = re.sub(rf"{_SPACE}+", " ", _BESIDE.sub(r"\1", html))
-    html = _plain(_TAG.sub(lambda tag: _QUOTED.sub(r"=\1", tag.group()), html))
+    html = _unquoted(_plain(html))
     # The last first: a paragraph that ends a cell needs the cell's end to be seen.
     for end in reversed(_ENDS):
         html = end.sub("", html)

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
+from reports.axes import Scale
 from reports.evidence import Evidence
 from reports.fields import BadReport
 from reports.figures import Curve, Grid, Histogram, Phase
@@ -22,12 +24,16 @@ WIDTH, HEIGHT = 3.4, 2.3
 """Inches: one column of a two-column paper."""
 ACROSS = 4
 """Histograms in a row of a two-column figure."""
+_WRAP = 26
+"""Characters in a line below one of them."""
+_KEY = 0.15
+"""Inches: one line of a curve's key."""
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 _COLOURS = ("#1f5a8c", "#b4521f", "#2e7d5b", "#7d4a91", "#8a6d00", "#545b64")
 _SETTINGS: dict[Any, Any] = {
     "font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.1, "legend.frameon": False,
     "legend.fontsize": 6.5, "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "0",
-    "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False,
+    "axes.spines.top": False, "axes.spines.right": False,
 }  # fmt: skip
 
 
@@ -100,6 +106,11 @@ def _draw(figure: Any, plot: Plot) -> None:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for one, curve in zip(axes, panels, strict=True):
             _curve(one, curve)
+        handles, labels = axes[0].get_legend_handles_labels()
+        if handles:  # below, where no line is
+            rows = -(-len(handles) // len(panels))
+            figure.set_size_inches(WIDTH * len(panels), HEIGHT + _KEY * rows)
+            figure.legend(handles, labels, loc="outside lower center", ncols=len(panels))
     elif isinstance(plot, tuple):
         rows = -(-len(plot) // ACROSS)
         figure.set_size_inches(2 * WIDTH, 0.6 * HEIGHT * rows)
@@ -118,22 +129,28 @@ def _draw(figure: Any, plot: Plot) -> None:
 
 
 def _curve(axes: Any, curve: Curve) -> None:
+    """ln t grows too far for an axis of matplotlib's: it has the page's scale and ticks."""
+    places = [x for series in curve.series for x, _ in series.points]
+    clock = curve.x_label == "ln t"
+    scale = Scale.over(places or [0.0], 0, 1, snug=True, signed=True)
     for i, series in enumerate(curve.series):
         nan = float("nan")
-        xs = [x for x, _ in series.points]
+        xs = [scale.at(x) if clock else x for x, _ in series.points]
         ys = [nan if y is None or (curve.y_log and y <= 0) else y for _, y in series.points]
-        axes.plot(
-            xs, ys, color=_COLOURS[i % 6], linestyle=_STYLES[i % 6], label=series.label or None
-        )
+        style, label = _STYLES[i % 6], _plain(series.label) or None
+        axes.plot(xs, ys, color=_COLOURS[i % 6], linestyle=style, label=label)
     if curve.y_log:
         axes.set_yscale("log")
-    if curve.x_label == "ln t":
-        axes.set_xscale("asinh")
-    axes.set_xlabel(curve.x_label)
-    if curve.x_label != "ln t":
-        axes.set_ylabel(curve.y_label)
-    if curve.x_label != "ln t" and any(series.label for series in curve.series):
-        axes.legend()
+    if clock:
+        axes.set_xticks(*zip(*scale.ticks(5), strict=True))
+    else:
+        axes.set_ylabel(_plain(curve.y_label))
+    axes.set_xlabel(_plain(curve.x_label))
+
+
+def _plain(words: str) -> str:
+    """``words`` as they are: matplotlib sets what stands between dollars as mathematics."""
+    return words.replace("$", r"\$")
 
 
 def _histogram(axes: Any, h: Histogram) -> None:
@@ -144,7 +161,7 @@ def _histogram(axes: Any, h: Histogram) -> None:
         for i, edge in enumerate(h.edges)
     ]
     axes.stairs(h.counts, edges, fill=True, color=_COLOURS[0])
-    axes.set_xlabel(h.label or "signed margin")
+    axes.set_xlabel(fill(_plain(h.label), _WRAP) or "signed margin")
 
 
 def _phase(axes: Any, phase: Phase) -> None:
@@ -163,7 +180,7 @@ def _phase(axes: Any, phase: Phase) -> None:
     for i, name in enumerate(phase.axes):
         tip = projected(tuple(1.0 if i == j else 0.0 for j in range(len(phase.axes))))
         axes.plot([-tip[0], tip[0]], [-tip[1], tip[1]], color="#bbb", linewidth=0.5, zorder=0)
-        axes.text(1.08 * tip[0], 1.08 * tip[1], name, ha="center", va="center")
+        axes.text(1.08 * tip[0], 1.08 * tip[1], _plain(name), ha="center", va="center")
     axes.set_aspect("equal")
     axes.set_axis_off()
 
@@ -172,8 +189,8 @@ def _grid(axes: Any, grid: Grid) -> None:
     nan = float("nan")
     shares = [[nan if c.share is None else c.share for c in row] for row in grid.cells]
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    axes.set_xticks(range(len(grid.x.labels)), grid.x.labels)
-    axes.set_yticks(range(len(grid.y.labels)), grid.y.labels)
-    axes.set_xlabel(grid.x.name)
-    axes.set_ylabel(grid.y.name)
+    axes.set_xticks(range(len(grid.x.labels)), [*map(_plain, grid.x.labels)])
+    axes.set_yticks(range(len(grid.y.labels)), [*map(_plain, grid.y.labels)])
+    axes.set_xlabel(_plain(grid.x.name))
+    axes.set_ylabel(_plain(grid.y.name))
     axes.figure.colorbar(image, label="share")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from reports.icons import symbol
 from reports.run import Run
 from reports.standing import Standing, standings_of
 from reports.text import slug
@@ -182,10 +183,12 @@ def claim_graph(run: Run) -> Markup:
                 middle = frame.x, frame.y + frame.height / 2
                 (lines if sound else broken).append(_line(ends[other], middle))
     total = x - _BETWEEN + 1
+    shown = dict.fromkeys(standing.key for standing in standings.values())
     return Markup(
         f'<svg class="graph" viewBox="0 0 {total} {height + 2:.0f}" width="{total}" '
         f'height="{height + 2:.0f}" role="group" aria-label="Claim graph; the list below it says '
-        f'the same in words"><path class="edge" d="{"".join(lines)}"/>'
+        f'the same in words"><defs>{"".join(map(symbol, shown))}</defs>'
+        f'<path class="edge" d="{"".join(lines)}"/>'
         f'<path class="edge broken" d="{"".join(broken)}"/>{"".join(nodes)}</svg>'
     )
 
@@ -205,11 +208,11 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
 def _node(run: Run, key: str, box: tuple[float, float, int], standing: Standing) -> str:
     x, y, width = box
     return (
-        f'<a href="#{anchor(run, key)}" class="node is-{standing.key}">'
+        f'<a href="#{anchor(run, key)}" class="is-{standing.key}" '
+        f'transform="translate({x:.0f} {y:.0f})">'
         f"<title>{escape(key)}: {escape(standing.label)}</title>"
-        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width}" height="{_ROW - 2}" rx="2"/>'
-        f'<use href="#i-{standing.key}" x="{x + 4:.0f}" y="{y + 3:.0f}" width="12" height="12"/>'
-        f'<text x="{x + 21:.0f}" y="{y + 13:.0f}">{escape(_short(key))}</text></a>'
+        f'<rect width="{width}"/><use href="#i-{standing.key}"/>'
+        f"<text>{escape(_short(key))}</text></a>"
     )
 
 
@@ -218,4 +221,4 @@ def anchor(run: Run, key: str) -> str:
     mine = slug(key)
     same = [r.key for r in run.records if slug(r.key) == mine]
     at = same.index(key) if key in same else 0
-    return f"claim-{mine}" if at == 0 else f"claim-{mine}:{at}"
+    return f"c-{mine}" if at == 0 else f"c-{mine}:{at}"

@@ -40,7 +40,7 @@ def formula(latex: str, *, display: bool = False) -> Markup:
     except (LatexError, UnicodeEncodeError):  # the latter for lone surrogates
         mathml = ""
     if mathml and _is_harmless(mathml):
-        return Markup(mathml.replace("&ApplyFunction;", "\u2061"))
+        return Markup(_shorter(mathml.replace("&ApplyFunction;", "\u2061")))
     return Markup('<code class="latex">{}</code>').format(escape(latex))
 
 
@@ -51,6 +51,26 @@ def prose(text: str) -> Markup:
     return Markup("").join(
         formula(part) if i % 2 else typeset(part) for i, part in enumerate(parts)
     )
+
+
+_UNSEEN = (
+    # where a formula stands alone style.css says
+    (re.compile(r' display="block"'), ""),
+    # an empty space before a name of several letters, and the row that holds the two
+    (re.compile(r"<mrow><mspace/>(<mi>[^<]{2,}</mi>)</mrow>"), r"\1"),
+    # a bar that the operator dictionary gives no space either
+    (re.compile(r' lspace="0" rspace="0">‖<'), ">‖<"),
+    # an arrow stretches only where something stands on or below it
+    (re.compile(r'(?<!over>)(?<!under>)<mo stretchy="false">([→⇒])'), r"<mo>\1"),
+    (re.compile(r'(?<==")0(\.\d{1,4})\d*(?=em")'), r"\1"),
+)
+
+
+def _shorter(mathml: str) -> str:
+    """``mathml`` without what makes no difference to what is seen or read out."""
+    for found, kept in _UNSEEN:
+        mathml = found.sub(kept, mathml)
+    return mathml
 
 
 def _is_harmless(mathml: str) -> bool:

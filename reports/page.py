@@ -19,6 +19,7 @@ from reports.compare import Change, changes_of, told
 from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
 from reports.graph import anchor, claim_graph
+from reports.icons import mask
 from reports.junit import junit_of
 from reports.latex import latex_of
 from reports.mathml import formula, prose
@@ -151,6 +152,7 @@ def render(template: str, **values: Any) -> str:
             script=Markup(script),
             script_hash=digest,
             all_standings=STANDINGS,
+            icon=lambda key: Markup(mask(key)),
             frames=plots.Frames(),
             **values,
         )
@@ -199,9 +201,10 @@ def _environment() -> Environment:
 
 @cache
 def _style() -> str:
-    """The style sheet without its comments and indentation."""
+    """The style sheet without its comments, and without space that separates nothing."""
     sheet = (_HERE / "static" / "style.css").read_text(encoding="utf-8")
-    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    sheet = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", sheet).replace(";}", "}")
 
 
 @cache
@@ -230,7 +233,7 @@ def _assumed(run: Run) -> list[Assumption]:
 
 def assumption_anchor(run: Run, key: str) -> str:
     """The id of an assumption's entry; unique, like a claim's."""
-    return _unique("assumption", key, [a.key for a in _assumed(run)])
+    return _unique("a", key, [a.key for a in _assumed(run)])
 
 
 def _unique(kind: str, key: str, keys: list[str]) -> str:

@@ -14,9 +14,10 @@ from reports.text import number
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 600, 392, 80, 16, 76
 """SVG units: half-pixels of a figure 300 pixels wide, so that whole numbers are fine enough."""
-_FLAT = 0.8
+_FLAT = 1.0
 """SVG units by which a drawn line may miss a point of the data, the rounding of its own
-corners (0.71 at most) included: half a pixel in a figure of 375 pixels, style.css's widest."""
+corners (0.71 at most) included: 0.6 pixels in a figure of 375 pixels, style.css's widest, in which
+a line is 2 wide."""
 
 
 @dataclass
@@ -53,9 +54,9 @@ def line_plot(curve: Curve, timed: Series | None = None, frames: Frames | None =
     ends = [v for v in curve.y_range if v > 0 or not curve.y_log]
     y = Scale.over([*(p[1] for p in points), *ends], base, top, log=curve.y_log)
     out = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">',
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">',
         shared(_upright(y, curve.y_label)),
-        shared(_level(x, base, curve.x_label) + ("" if timed is None else _clock(x, timed, top))),
+        shared(_level(x, base, curve.x_label) + ("" if timed is None else _clock(x, timed))),
     ]
     out.append('<g class="line">')  # the n-th path has the n-th style, as its place in the key
     for segments in drawn:
@@ -68,26 +69,25 @@ def line_plot(curve: Curve, timed: Series | None = None, frames: Frames | None =
 def _upright(y: Scale, name: str) -> str:
     marks = [(round(at), label) for at, label in y.ticks(4)]
     across = "".join(f"M{_LEFT} {at}H{_WIDTH - _RIGHT}" for at, _ in marks)
-    labels = "".join(_text(_LEFT - 10, at + 8, label) for at, label in marks)
-    return f'<path class="grid" d="{across}"/><g class="tick">{labels}</g>' + _text(
-        4, 18, name, "name"
-    )
+    labels = "".join(f'<text y="{at + 8}">{escape(label)}</text>' for at, label in marks)
+    return f'<path class="grid" d="{across}"/><g class="tick">{labels}</g>{_name(name)}'
 
 
 def _level(x: Scale, base: int, name: str) -> str:
     marks = [(round(at), label) for at, label in x.ticks(5)]
     ticks = "".join(f"M{at} {base}v8" for at, _ in marks)
-    out = [f'<path class="axis" d="M{_LEFT} {base}H{_WIDTH - _RIGHT}{ticks}"/><g class="mid">']
+    out = [f'<path class="axis" d="M{_LEFT} {base}H{_WIDTH - _RIGHT}{ticks}"/><g class="under">']
     for at, label in apart(marks, 16):
-        out.append(_text(at, base + 32, label, "end" if at > _WIDTH - 32 else ""))
-    out.append(_text((_LEFT + _WIDTH - _RIGHT) // 2, _HEIGHT - 10, name, "name"))
-    return "".join(out) + "</g>"
+        out.append(_text(at, label, "end" if at > _WIDTH - 32 else ""))
+    return "".join([*out, _name(name), "</g>"])
 
 
-def _clock(x: Scale, timed: Series, top: int) -> str:
+def _clock(x: Scale, timed: Series) -> str:
     above = [(round(x.at(value)), label) for value, label in _moments(timed)]
-    labels = "".join(_text(at, top - 12, label) for at, label in apart(above, 14))
-    return f'<g class="mid">{labels}{_text(_WIDTH - _RIGHT + 2, top - 12, "ln t", "name end")}</g>'
+    room = _WIDTH - _RIGHT - 56  # left of its name
+    free = [(at, label) for at, label in above if at + 7 * len(label) <= room]
+    labels = "".join(_text(at, label) for at, label in apart(free, 14))
+    return f'<g class="over">{labels}{_name("ln t")}</g>'
 
 
 def _moments(series: Series) -> list[tuple[float, str]]:
@@ -143,14 +143,26 @@ def path_of(corners: list[tuple[int, int]]) -> str:
 
     A single corner is a step of no length: a dot, by the round ends of lines.
     """
-    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(corners)] or [(0, 0)]
-    written = " ".join(f"{dx} {dy}" for dx, dy in steps)
-    return f"M{corners[0][0]} {corners[0][1]}l{written}".replace(" -", "-")
+    written, last = f"M{corners[0][0]} {corners[0][1]}", ""
+    for (x0, y0), (x1, y1) in pairwise(corners if len(corners) > 1 else corners * 2):
+        dx, dy = x1 - x0, y1 - y0
+        letter, step = (
+            ("h", f"{dx}") if not dy else ("v", f"{dy}") if not dx else ("l", f"{dx} {dy}")
+        )
+        written += (" " if letter == last else letter) + step
+        last = letter
+    return written.replace(" -", "-")
 
 
-def _text(x: int, y: int, label: str, style: str = "") -> str:
+def _text(x: int, label: str, style: str = "") -> str:
+    """A label of the level axis or of the clock, whose height style.css gives."""
     named = f' class="{style}"' if style else ""
-    return f'<text{named} x="{x}" y="{y}">{escape(label)}</text>'
+    return f'<text{named} x="{x}">{escape(label)}</text>'
+
+
+def _name(words: str) -> str:
+    """What an axis shows; where it stands style.css says."""
+    return f'<text class="name">{escape(words)}</text>'
 
 
 def _segments(series: Series, *, log: bool) -> list[list[tuple[float, float]]]:

@@ -22,7 +22,7 @@ def phase_portrait(phase: Phase) -> Markup:
     if not any(points for _, points in phase.paths):
         return Markup("")
     out = [
-        f'<svg class="plot phase" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
+        f'<svg class="phase" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
         f'aria-label="{escape(_words(phase))}">',
         _sphere(phase),
         *_axes(phase),
@@ -31,9 +31,10 @@ def phase_portrait(phase: Phase) -> Markup:
         places = simplified([_place(p) for p in points])
         style = "s0" if reached else "s5"
         (x0, y0), (x1, y1) = places[0], places[-1]
-        out.append(f'<path class="way {style}" d="{path_of(places)}"/>')
-        out.append(f'<circle class="from {style}" cx="{x0}" cy="{y0}" r="6"/>')
-        out.append(f'<circle class="to {style}" cx="{x1}" cy="{y1}" r="7"/>')
+        out.append(
+            f'<g class="{style}"><path class="way" d="{path_of(places)}"/>'
+            f'<circle class="from" cx="{x0}" cy="{y0}"/><circle cx="{x1}" cy="{y1}"/></g>'
+        )
     out += [_face(phase), "</svg>"]
     return Markup("".join(out))
 

@@ -74,7 +74,7 @@ def slug(key: str) -> str:
 
 
 def arrays(data: dict[str, Any]) -> str:
-    """JSON of named arrays, one row of numbers a line, to four figures: a case file is exact."""
+    """JSON of named arrays, one row of numbers a line, to three figures: a case file is exact."""
     parts = [f" {json.dumps(name)}: {_rows(value)}" for name, value in data.items()]
     return "{\n" + ",\n".join(parts) + "\n}"
 
@@ -84,4 +84,4 @@ def _rows(value: Any) -> str:
         return "[" + ",\n  ".join(_rows(part) for part in value) + "]"
     if isinstance(value, list):
         return "[" + ",".join(_rows(part) for part in value) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)

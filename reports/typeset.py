@@ -22,12 +22,14 @@ _PLAIN = re.compile(
     r"|(?P<tilde>(?<=[A-Za-z])~(?!\w))"
     r"|(?P<norm>(?<![\w.-])l(?=(?:1\.5|[123p])(?!\w)))"
 )
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TAGGED = (  # on escaped text
     (re.compile(r"\^T\b"), "<sup>⊤</sup>"),
     (re.compile(r"((?<![\w&#])[A-Za-zα-ωΑ-Ω]|\|)_([a-z0-9]{1,3})\b"), r"\1<sub>\2</sub>"),
     (re.compile(r"\blog10\b"), "log<sub>10</sub>"),
     (re.compile(r"ℓ(1\.5|[123p])"), r"ℓ<sub>\1</sub>"),
+    (re.compile(r"<sub>(\d+)</sub>"), lambda found: found[1].translate(_SUBSCRIPTS)),
 )
 
 

@@ -219,7 +219,9 @@ _OUTLINE = r"""() => {
             const text = node.data.replace(/[ \n]+/g, '');
             if (text) out.push(text);
         } else if (node.nodeType == 1) {
-            const said = [...node.attributes].map(a => `${a.name}=${a.value}`).sort();
+            const said = [...node.attributes]
+                .filter(a => a.value || a.name != 'class')  // no class is an empty one
+                .map(a => `${a.name}=${a.value}`).sort();
             out.push(`<${node.tagName} ${said.join(' ')}>`);
             node.childNodes.forEach(walk);
             out.push('</>');

@@ -6,10 +6,13 @@ change (a new converter, say), ``python -m tests.test_report_formulas`` writes t
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+import reports
 from reports.mathml import formula
 from theory.catalogue import ASSUMPTIONS, CLAIMS
 
@@ -43,6 +46,21 @@ def test_no_golden_file_is_left_over() -> None:
 def test_every_formula_of_the_catalogue_converts(key: str) -> None:
     latex = CLAIMS[key].latex if key in CLAIMS else ASSUMPTIONS[key].latex
     assert formula(latex, display=True).startswith("<math")
+
+
+def test_no_formula_needs_a_character_that_the_embedded_fonts_lack() -> None:
+    """static/README.md lists what was put into them."""
+    readme = (Path(reports.__file__).parent / "static" / "README.md").read_text(encoding="utf-8")
+    listed = re.sub(r"\s", "", readme.split("MATH = ")[1].split(". ")[0])
+    known = set()
+    for part in listed.split(","):
+        first, _, last = part.partition("-")
+        known.update(range(int(first, 16), int(last or first, 16) + 1))
+    unlisted = {0x2061, 0xFE00}  # nothing that is seen: f applied to x, a letter in script
+    for key in (*CLAIMS, *ASSUMPTIONS):
+        latex = CLAIMS[key].latex if key in CLAIMS else ASSUMPTIONS[key].latex
+        shown = re.sub(r"<[^>]*>", "", unescape(formula(latex, display=True)))
+        assert {ord(c) for c in shown} <= known | unlisted, key
 
 
 if __name__ == "__main__":

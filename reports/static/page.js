@@ -7,7 +7,7 @@
     entries.forEach((e, i) => { if (wide[i]) e.target.tabIndex = 0; });
   };
   const seen = new IntersectionObserver(near, { rootMargin: "400px" });
-  for (const e of document.querySelectorAll(".scroll")) seen.observe(e);
+  for (const e of document.querySelectorAll(".scroll, .display")) seen.observe(e);
 })();
 (() => {
   const form = document.querySelector(".filters");
