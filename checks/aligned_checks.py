@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from checks import flow_checks, judging, limit_checks, runs, svm, tolerances
+from checks import flow_checks, instead, judging, limit_checks, runs, svm, tolerances
 from checks.cases import Case
 from checks.certificates import OracleFailure
 from checks.context import Context
@@ -28,7 +28,11 @@ def follow(cases: Sequence[Case], context: Context) -> list[Run]:
     The diagonal flow of ``case.alignment`` is the full flow in the frames of the start
     (flow.symmetrised-reduction); direction, selection and dual weights are carried back to
     the full problem, where margins and norms are recomputed from its raw tokens.
+
+    Where alignment itself is dropped there is nothing but the full flow to follow.
     """
+    if context.dropped == "aligned":
+        return limit_checks.follow(cases, context)
     forms = [_form(case) for case in cases]
     budget = context.budget
     followed = runs.follow(
@@ -41,10 +45,14 @@ def follow(cases: Sequence[Case], context: Context) -> list[Run]:
     ]
 
 
+class NotAligned(ValueError):
+    """The case has no aligned start, in whose frames the claim speaks."""
+
+
 def _form(case: Case) -> tuple[Alignment, Start]:
-    """The diagonal form of an aligned case; ValueError where its start is not aligned."""
+    """The diagonal form of an aligned case; NotAligned where there is none."""
     if case.alignment is None or case.alignment.start is None:
-        raise ValueError("the case has no aligned start")
+        raise NotAligned("the case has no aligned start")
     return case.alignment, case.alignment.start
 
 
@@ -68,7 +76,14 @@ _BOTH = Target("nuclear", "frobenius", discriminates=False)
 
 def single_entry(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.aligned-single-entry (S2, S3, S6): the full K and Q, integrated as they are."""
-    return limit_checks.measure(cases, _BOTH, context, limit_checks.direction)
+    return limit_checks.measure(cases, _BOTH, context, limit_checks.direction, _as_they_are)
+
+
+def _as_they_are(cases: Sequence[Case], context: Context) -> list[Run]:
+    """Runs of the full K and Q; with frozen signs, which their rounding would mend, of the form."""
+    if context.dropped == "nonzero-invariant":
+        return follow(cases, context)
+    return limit_checks.follow(cases, context)
 
 
 def symmetrised_nuclear(cases: Sequence[Case], context: Context) -> list[CaseResult]:
@@ -85,27 +100,40 @@ def symmetrised_frobenius(cases: Sequence[Case], context: Context) -> list[CaseR
     )
 
 
+_MISSED = "samples not on their optimal token"
+
+
 def infimum(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """limit.aligned-infimum (derived): every sample of single-entry data ends on its best token."""
-    return limit_checks.measure(cases, _BOTH, context, _reaches)
+    results = limit_checks.measure(cases, _BOTH, context, _reaches, _as_they_are)
+    if context.dropped != "separable":
+        return results
+    return [_never(found) if found.reason == "separable is unmet" else found for found in results]
+
+
+def _never(found: CaseResult) -> CaseResult:
+    """Data that are proved not to be separable: some sample misses its best token for ever."""
+    counted = Measurement(_MISSED, 1.0, 0.0, "at least one: a verified Farkas vector")
+    reason = "no weights put every sample on its optimal token: a verified Farkas vector"
+    return replace(found, outcome=Outcome.FALSIFIED, reason=reason, measurements=(counted,))
 
 
 def _reaches(run: Run, prepared: Prepared, context: Context) -> Judged:
     if not run.fidelity.ok:
         return Judged(Outcome.INCONCLUSIVE, f"fidelity: {run.fidelity.fault}")
-    if run.settled and run.reached:
+    if context.dropped == "nonzero-invariant":
+        orthant = instead.orthant_of(run, prepared.case)
+        if not isinstance(orthant, Judged):
+            return Judged(Outcome.VACUOUS, instead.RIGHT)  # it separates: nothing is in the way
+    if run.settled and instead.on_a_best(run):
         lower, upper = judging.from_raw(run, "nuclear")
         # Settled on the optimal tokens, and the certificate shows the margins growing there.
-        measured = Measurement(
-            "samples not on their optimal token", 0.0, 0.0, "a count: none may be left"
-        )
+        measured = Measurement(_MISSED, 0.0, 0.0, "a count: none may be left")
         return Judged(Outcome.HELD, "", (measured,), lower, upper)
     if not run.settled:
         return Judged(Outcome.INCONCLUSIVE, f"{run.status.word}: {run.status.advice}")
     elsewhere = int((run.selected != run.problem.optimal).sum())
-    measured = Measurement(
-        "samples not on their optimal token", float(elsewhere), 0.0, "a count: none may be left"
-    )
+    measured = Measurement(_MISSED, float(elsewhere), 0.0, "a count: none may be left")
     try:
         solution = svm.solve_svm(constraints_of(run.problem, run.selected), "nuclear")
     except OracleFailure as failure:

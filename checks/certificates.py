@@ -156,19 +156,24 @@ def mixed_bound(
 
 
 def linear_bound(
-    constraints: Constraints, multipliers: Array, functional: Array, ceiling: float
+    constraints: Constraints,
+    multipliers: Array,
+    functional: Array,
+    ceiling: float,
+    norm: Norm = "nuclear",
+    slack: Array | float = 0.0,
 ) -> float:
-    """Certified lower bound of <functional, W> over {W: <G_r, W> >= 1, |W|_* <= ceiling}.
+    """Certified lower bound of <functional, W> over {W: <G_r, W> >= 1, N(W) <= ceiling}.
 
-    <Y, W> = <G(lambda), W> - <G(lambda) - Y, W> >= sum(lambda) - ceiling |G(lambda) - Y|_op for
+    <Y, W> = <G(lambda), W> - <G(lambda) - Y, W> >= sum(lambda) - ceiling N°(G(lambda) - Y) for
     any lambda >= 0 (negative entries count as 0).  Derived; -inf where it proves nothing.
-    multipliers (R,); functional Y (d, d).
+    multipliers (R,); functional Y of the shape of W, known up to ``slack`` in each entry.
     """
     kept = np.maximum(multipliers, 0.0)
     if not (np.isfinite(kept).all() and np.isfinite(functional).all()):
         return -np.inf
-    value, error = gradient(constraints, kept, full=True)
+    value, error = gradient(constraints, kept, full=norm in FULL)
     rest = value - functional
-    error = error + gamma(1) * np.abs(rest)
-    over = up(ceiling * dual_norm_above(rest, error, "nuclear"))
+    error = error + gamma(1) * np.abs(rest) + slack
+    over = up(ceiling * dual_norm_above(rest, error, norm))
     return down(sum_below(kept) - over)

@@ -9,9 +9,13 @@ from checks.budgets import Budget
 
 @dataclass(frozen=True)
 class Context:
-    """claim: its key; assumptions: the keys it rests on; device: "cpu" or "cuda"."""
+    """claim: its key; assumptions: the keys it rests on; device: "cpu" or "cuda".
+
+    dropped: the assumption that is not asked for, though the claim makes it ("": none).
+    """
 
     claim: str
     assumptions: tuple[str, ...]
     budget: Budget
     device: str = "cpu"
+    dropped: str = ""

@@ -61,7 +61,7 @@ def _combined(cases: Sequence[Case], context: Context) -> list[Run]:
 def _contrast(p: Prepared, separate: Run, combined: Run, context: Context) -> CaseResult:
     """Both runs attain their own margin; then each misses the other's, by its own interval."""
     tolerance = tolerances.margin_gap(context.budget.settings)
-    own = judging.judge(separate, p.claimed, [_named(p.rival)], tolerance)
+    own = limit_checks.direction(separate, p, context)
     other = judging.judge(combined, p.rival, [_named(p.claimed)], tolerance)
     margins, certificate = recorded(separate, p, own)
     optima = (p.claimed.record, p.rival.record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,7 @@ def record(
 def _assumption(key: str, tally: Tally) -> dict[str, Any]:
     assumption = ASSUMPTIONS[key]
     violation = next((v for v in tally.violations if v.assumption == key), None)
+    dropped = next((d for d in tally.dropped if d.assumption == key), None)
     return {
         "key": key,
         "statement": assumption.statement,
@@ -100,6 +102,7 @@ def _assumption(key: str, tally: Tally) -> dict[str, Any]:
         "scope": assumption.scope,
         "margins": histogram(tally.column(f"margin {key}")),
         "violators": violation and {"tried": violation.tried, "vacuous": violation.vacuous},
+        "dropped": dropped and {**asdict(dropped), "control": assumption.control},
     }
 
 

@@ -74,8 +74,8 @@ FACTORED: dict[str, tuple[str, ...]] = {
     "one-sample": _GENERAL,
     "low-rank": tuple(LOW_RANK),
     "trap": ("separating", "trapped", "wide-trapped"),
-    "tied": ("separating",),
-    "unrealisable": ("separating",),
+    "tied": ("separating", "wide-separating"),
+    "unrealisable": ("separating", "wide-separating"),
     "nonseparable": ("random", "wide"),
     "unconstrained": ("random", "small", "wide"),
     "aligned-single": (*_ALIGNED, "aligned-frozen", "random"),
@@ -150,6 +150,7 @@ def has_shape(name: str, shape: Shape) -> bool:
 VIOLATORS: dict[str, tuple[str, ...]] = {
     "optimal-unique": (
         *(f"{model}/tied/separating" for model in MODELS),
+        "factored/tied/wide-separating",
         "factored/symmetrised-tied/aligned",
     ),
     "separable": (
@@ -159,6 +160,7 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
     ),
     "realisable": (
         *(f"{model}/unrealisable/separating" for model in MODELS),
+        "factored/unrealisable/wide-separating",
         "factored/symmetrised-unrealisable/aligned",
     ),
     "nonzero-invariant": (
@@ -177,7 +179,7 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
         "factored/trap/wide-trapped",
         "factored/symmetrised-trap/aligned-trapped",
     ),
-    "aligned": ("factored/aligned-single/random",),
+    "aligned": ("factored/aligned-single/random", "factored/symmetrised/separating"),
     "full-stack-rank": ("factored/low-rank/rank-one",),
 }
 """Assumption key -> families whose every case breaks that assumption, and if it can no other.

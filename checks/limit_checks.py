@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from checks import assumptions, audit, judging, runs, svm, tolerances
+from checks import assumptions, audit, instead, judging, runs, tolerances
 from checks.cases import Case
-from checks.certificates import OracleFailure
 from checks.context import Context
 from checks.judging import NOT_SEPARABLE, Judged, Rival
 from checks.outcomes import CaseResult, Outcome
@@ -184,9 +183,12 @@ def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, ..
 def direction(run: Run, prepared: Prepared, context: Context) -> Judged:
     """The limit claim itself: the claimed margin is attained."""
     others = [Rival(f"the {prepared.rival.norm} problem", prepared.rival)]
-    return judging.judge(
-        run, prepared.claimed, others, tolerances.margin_gap(context.budget.settings)
-    )
+    tolerance = tolerances.margin_gap(context.budget.settings)
+    if context.dropped:
+        return instead.judge(
+            run, prepared.case, prepared.claimed, others, tolerance, context.dropped
+        )
+    return judging.judge(run, prepared.claimed, others, tolerance)
 
 
 def diagonal_l1(cases: Sequence[Case], context: Context) -> list[CaseResult]:
@@ -228,17 +230,4 @@ def _frozen(run: Run, prepared: Prepared, context: Context) -> Judged:
     stopped = judging.unresolved(run)
     if stopped is not None and stopped[0] is Outcome.VACUOUS:
         return Judged(*stopped)  # the claim's own assumption, named before what is ours
-    sign = judging.frozen_orthant(run.start)
-    if sign is None:
-        return Judged(Outcome.VACUOUS, "no sign is frozen")
-    try:
-        orthant = svm.solve_signed_l1(constraints_of(run.problem), sign)
-    except svm.NotSeparable:
-        return Judged(Outcome.VACUOUS, "the frozen orthant does not separate the data")
-    except OracleFailure as failure:
-        return Judged(Outcome.INCONCLUSIVE, f"oracle: {failure}")
-    if orthant.lower <= prepared.claimed.upper * (1 + judging.MISS * tolerance.value):
-        return Judged(Outcome.VACUOUS, "the frozen sign is already right")
-    return judging.judge(
-        run, prepared.claimed, [Rival("the l1 problem of the frozen orthant", orthant)], tolerance
-    )
+    return instead.frozen(run, prepared.case, prepared.claimed, tolerance)

@@ -67,9 +67,10 @@ class Unit:
 class Part:
     """One work unit.
 
-    kind: campaign, pinned, search, violators, given, identities (symbolic), or look (pictures
-    of single cases).  of: the model whose families are mixed, the assumption that is violated,
-    the digest of given cases, or the cases to be looked at.
+    kind: campaign, pinned, search, violators, dropped (those judged without the assumption),
+    given, identities (symbolic), or look (pictures of single cases).  of: the model whose
+    families are mixed, the assumption that is violated, the digest of given cases, or the cases
+    to be looked at.
     first, count: the range within the part's own numbering (cases, or searches).
     """
 
@@ -86,7 +87,8 @@ class Part:
         budget = self.unit.budget
         if self.kind == "search":
             return min(EXAMPLES, budget.search) * budget.search_batch
-        return budget.violators if self.kind == "violators" else self.count
+        side = {"violators": budget.violators, "dropped": budget.dropped}
+        return side.get(self.kind, self.count)
 
     def key(self, code: dict[str, str]) -> str:
         """What the part's result is stored under: whatever may change a bit of it is in it.
@@ -134,11 +136,13 @@ def plan(unit: Unit) -> list[Part]:
     searches = (
         -(-budget.search // EXAMPLES) if claim.expect != "falsified" and stream.searched else 0
     )
+    broken = [a for a in claim.assumptions if stream.violators(a)]
     return [
         *_campaign(unit, stream),
         *pinned,
         *(Part(unit, "search", first=index) for index in range(searches)),
-        *(Part(unit, "violators", a) for a in claim.assumptions if stream.violators(a)),
+        *(Part(unit, "violators", a) for a in broken),
+        *(Part(unit, "dropped", a) for a in broken if budget.drops(claim)),
     ]
 
 
@@ -183,9 +187,9 @@ def campaign_cases(part: Part, stream: Stream) -> list[CaseSpec]:
 
 
 def violating_cases(part: Part, stream: Stream) -> list[CaseSpec]:
-    """The side stream of the assumption ``part.of``."""
+    """The side stream of the assumption ``part.of``; of a dropped one its first few cases."""
     unit, families = part.unit, stream.violators(part.of)
-    each = -(-unit.budget.violators // len(families))
+    each = -(-part.cases // len(families))
     # A family may need an even n, or two samples, that the claim's own shapes do not have.
     usual = (*stream.shapes[1:], *VIOLATOR_SHAPES)
     shape = next(s for s in usual if all(has_shape(f, s) for f in families))

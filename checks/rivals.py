@@ -280,8 +280,8 @@ def _proposal(
         pushed = (constraints.rows.T * ceiling) @ lam
     part = cp.Variable(pushed.shape)
     rest = pushed - part
-    objective = cp.sum(lam) - _cvxpy_dual_norm(rest, closes)
-    problem = cp.Problem(cp.Maximize(objective), [_cvxpy_dual_norm(part, claimed) <= 1.0])
+    objective = cp.sum(lam) - cvxpy_dual_norm(rest, closes)
+    problem = cp.Problem(cp.Maximize(objective), [cvxpy_dual_norm(part, claimed) <= 1.0])
     try:
         with warnings.catch_warnings():
             # "Solution may be inaccurate": whatever it is, the bound is evaluated, not believed.
@@ -294,7 +294,7 @@ def _proposal(
     return np.asarray(lam.value), np.asarray(part.value) / ceiling
 
 
-def _cvxpy_dual_norm(expression: Any, norm: Norm) -> Any:
+def cvxpy_dual_norm(expression: Any, norm: Norm) -> Any:
     """The dual norm as a cvxpy expression."""
     import cvxpy as cp
 

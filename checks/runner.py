@@ -12,7 +12,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
-from checks import closeup, registry, strategies, symbolic_checks
+from checks import closeup, dropping, registry, strategies, symbolic_checks
 from checks.budgets import PROFILES, Budget
 from checks.cases import CaseSpec, case_from_record, decode
 from checks.context import Context
@@ -120,6 +120,9 @@ def measure_part(part: Part) -> Tally:
         return Tally.of(results_of(campaign_cases(part, stream)))
     if part.kind == "search":
         return Tally.of(search(claim, stream, unit.budget, unit.seed, results_of, part.first))
+    if part.kind == "dropped":
+        specs = violating_cases(part, stream)
+        return Tally(dropped=[dropping.drop(claim.key, part.of, specs, context)])
     return Tally(violations=[_violation(part, stream, results_of)])
 
 

@@ -64,6 +64,8 @@ def _measure(
             continue
         run = by_case[id(case)]
         judged, informative = judge_selected(run, norm, context, case.alignment)
+        if context.dropped == "nonzero-invariant" and judged.outcome is Outcome.HELD:
+            informative = False  # the frozen sign is already right, or this would have missed
         regions = case.regions
         if run.settled and not run.reached:
             regions = (*regions, ELSEWHERE)

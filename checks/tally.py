@@ -32,6 +32,32 @@ class Violation:
     vacuous: int
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A measurement by its name and value."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A claim on ``tried`` cases that break one assumption, judged without asking for it.
+
+    falsified (by certificate) + held + inconclusive + uninformative = tried; worst: the largest
+    of what shows the falsified ones wrong.  reasons: of all but the held ones, counted.
+    """
+
+    assumption: str
+    tried: int
+    falsified: int
+    held: int
+    inconclusive: int
+    uninformative: int
+    worst: Shown | None
+    reasons: dict[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """A HELD or FALSIFIED case, as far as counting goes.  ratio: of its worst measurement."""
@@ -89,6 +115,7 @@ class Tally:
     error: str | None = None
     curved: list[CaseResult] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     simplest: CaseResult | None = None
     followed: bool = False
     derivation: list[tuple[str, str]] = field(default_factory=list)
@@ -218,6 +245,7 @@ class Tally:
         self.error = other.error if self.error is None else self.error
         self.curved = _most_telling([*self.curved, *other.curved])
         self.violations += other.violations
+        self.dropped += other.dropped
         self.derivation += other.derivation
 
     def to_json(self) -> str:
@@ -234,6 +262,7 @@ class Tally:
             "simplest": _result_record(self.simplest),
             "curved": [_result_record(r) for r in self.curved],
             "violations": [asdict(v) for v in self.violations],
+            "dropped": [asdict(d) for d in self.dropped],
         }
         return json.dumps(record)
 
@@ -256,6 +285,7 @@ class Tally:
             followed=record["followed"],
             curved=[r for r in curved if r is not None],
             violations=[Violation(**v) for v in record["violations"]],
+            dropped=[_dropped_of(d) for d in record["dropped"]],
             derivation=[(words, latex) for words, latex in record["derivation"]],
         )
 
@@ -287,6 +317,10 @@ def _most_telling(curved: list[CaseResult]) -> list[CaseResult]:
 def _known_of(record: dict[str, Any]) -> Known:
     counts = {name: Counter(record[name]) for name in ("proof", "unique", "solver")}
     return Known(**counts, widest=record["widest"])
+
+
+def _dropped_of(record: dict[str, Any]) -> Dropped:
+    return Dropped(**{**record, "worst": record["worst"] and Shown(**record["worst"])})
 
 
 def _result_record(result: CaseResult | None) -> dict[str, Any] | None:

@@ -14,6 +14,34 @@ EXPECTATIONS = ("held", "falsified", "open")
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """Violators judged without the assumption; worst: what shows the falsified ones wrong."""
+
+    tried: int
+    falsified: int
+    held: int
+    inconclusive: int
+    uninformative: int
+    worst: float | None
+    worst_name: str
+    control: str
+
+    @classmethod
+    def of(cls, fields: Fields) -> Dropped:
+        worst = fields.inner("worst")
+        return cls(
+            fields.count("tried"),
+            fields.count("falsified"),
+            fields.count("held"),
+            fields.count("inconclusive"),
+            fields.count("uninformative"),
+            None if worst is None else worst.number("value"),
+            "" if worst is None else worst.text("name"),
+            fields.text("control"),
+        )
+
+
+@dataclass(frozen=True)
 class Assumption:
     """``margins``: signed, positive where met.  ``violators``: (tried, found vacuous)."""
 
@@ -23,10 +51,12 @@ class Assumption:
     scope: str
     margins: Histogram | None
     violators: tuple[int, int] | None
+    dropped: Dropped | None = None
 
     @classmethod
     def of(cls, fields: Fields) -> Assumption:
         margins, side = fields.inner("margins"), fields.inner("violators")
+        dropped = fields.inner("dropped")
         return cls(
             fields.text("key", required=True),
             fields.text("statement"),
@@ -34,6 +64,7 @@ class Assumption:
             fields.text("scope"),
             None if margins is None else Histogram.of(margins),
             None if side is None else (side.count("tried"), side.count("vacuous")),
+            None if dropped is None else Dropped.of(dropped),
         )
 
 

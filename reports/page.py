@@ -16,6 +16,7 @@ from checks.outcomes import exit_status
 from reports import bars, plots, text
 from reports.compact import compact
 from reports.compare import Change, changes_of, told
+from reports.dropped import dropped_table
 from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
 from reports.graph import anchor, claim_graph
@@ -112,6 +113,7 @@ def page_of(
         left_out=spared,
         common=common_limits(sentences),
         planted=read_planted(),
+        dropped=dropped_table(run),
         real=[r for r in run.records if r.key.startswith("data.")],
         assumed=_assumed(run),
         assumption_anchor=lambda key: assumption_anchor(run, key),

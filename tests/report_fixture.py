@@ -209,6 +209,13 @@ def _grid() -> dict[str, Any]:
     }  # fmt: skip
 
 
+DROPPED = {
+    "assumption": "separable", "tried": 12, "falsified": 8, "held": 2, "inconclusive": 1,
+    "uninformative": 1, "worst": {"name": "margin gap that is proved", "value": 0.36},
+    "reasons": {"the run closes on another problem": 8}, "control": "control.frozen-sign",
+}  # fmt: skip
+
+
 def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
     bell = [round(60 * math.exp(-((i - 9) ** 2) / 14)) for i in range(20)]
     return {
@@ -219,12 +226,14 @@ def _sampled(key: str, verdict: Verdict) -> dict[str, Any]:
                 "scope": "problem",
                 "margins": {"edges": [-1 + 0.15 * i for i in range(21)], "counts": bell},
                 "violators": {"tried": 12, "vacuous": 12},
+                "dropped": DROPPED,
             },
             {
                 "key": "infimum-reached", "statement": "The loss tends to its infimum.",
                 "latex": r"L(t) \to L^* = \tfrac1n\sum_i e^{-\gamma_{io}}", "scope": "trajectory",
                 "margins": {"edges": [0.0, 0.1, 1.0, 10.0, None], "counts": [3, 20, 90, 43]},
                 "violators": {"tried": 12, "vacuous": 12},
+                "dropped": DROPPED,
             },
         ],
         "reasons": {"horizon: the slack asks for a larger norm": 8, "infimum not reached": 24},

@@ -53,6 +53,7 @@ ASSUMPTION_LIST: Final[tuple[Assumption, ...]] = (
             "c_j, less its rounding error."
         ),
         latex=r"\min_{j : A_{\cdot j} \ne 0} c_j > 0, \quad c_j = \tfrac{1}{2} | k_j^2 - q_j^2 |",
+        control="control.frozen-sign",
     ),
     Assumption(
         key="infimum-reached",
@@ -102,5 +103,6 @@ ASSUMPTION_LIST: Final[tuple[Assumption, ...]] = (
             "its largest, less a rounding allowance."
         ),
         latex=r"\operatorname{rank} \begin{pmatrix} K(0) \\ Q(0) \end{pmatrix} = 2d",
+        control="control.low-rank-start",
     ),
 )

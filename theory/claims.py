@@ -37,6 +37,8 @@ class Assumption:
     statement: str
     latex: str
     scope: Scope
+    control: str = ""
+    """Key of the negative control that is the claim without it, if there is one."""
 
 
 @dataclass(frozen=True)
