@@ -109,7 +109,7 @@ ORBITS = Stream(
     share=0.2,
     shapes=((2, 3, 3), (4, 3, 6)),
 )
-FAST_ORBITS = replace(ORBITS, sources=(ORBITS.sources[0], ORBITS.sources[3]), share=0.1)
+FAST_ORBITS = replace(ORBITS, sources=(ORBITS.sources[0], ORBITS.sources[3]), share=0.05)
 
 FACTORED_ORBITS = Stream(
     (Source("factored/separable/separating"),),

@@ -211,6 +211,23 @@ def test_singular_value_bounds_are_proofs() -> None:
     assert 10 <= audit._nuclear_up([[3, 4], [4, -3]]) <= 10 * (1 + Fraction(1, 2**40))
 
 
+@pytest.mark.parametrize(
+    ("norm", "dual", "exact"),
+    [
+        ("l1", False, 9), ("l1", True, 4), ("l2", False, 5), ("l2", True, 5),
+        # 4^1.5 + 1 + 4^1.5 = 17, and 64 + 1 + 64 = 129: to the powers 2/3 and 1/3.
+        ("l1.5", False, 17 ** (2 / 3)), ("l1.5", True, 129 ** (1 / 3)),
+        ("l3", False, 129 ** (1 / 3)), ("l3", True, 17 ** (2 / 3)),
+    ],
+)  # fmt: skip
+def test_norms_of_small_integers_are_exact_but_for_the_root(
+    norm: str, dual: bool, exact: float
+) -> None:
+    ints = [3, -4, 0] if norm == "l2" else [4, -1, 4]
+    found = float(audit._norm_up(ints, norm, dual))
+    assert exact * (1 - 1e-15) <= found <= exact * (1 + 1e-15)
+
+
 @settings(max_examples=10)
 @given(SEEDS)
 def test_a_singular_value_routine_that_lies_only_widens(seed: int) -> None:
