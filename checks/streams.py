@@ -77,7 +77,7 @@ COMBINED_DIAGONAL_LIMIT = _limit("combined-diagonal")
 COMBINED_LIMIT = _limit("combined", must_see=MATRICES)
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
 COMBINED_CERTAIN = Stream((Source("combined-diagonal/separable/separating"),), share=0.4)
-RECALLED = replace(COMBINED_CERTAIN, share=0.2)
+RECALLED = replace(COMBINED_CERTAIN, share=0.05)
 FROZEN = Stream(
     (Source("diagonal/contrary/frozen", 0.5), Source("diagonal/separable/frozen", 0.9)),
     must_see=("frozen-start-sign",),

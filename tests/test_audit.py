@@ -209,6 +209,10 @@ def test_singular_value_bounds_are_proofs() -> None:
     # the norm of [[3, 4], [4, -3]] is 5, its nuclear norm 10
     assert 5 <= audit._operator_up([[3, 4], [4, -3]]) <= 5 * (1 + Fraction(1, 2**40))
     assert 10 <= audit._nuclear_up([[3, 4], [4, -3]]) <= 10 * (1 + Fraction(1, 2**40))
+    # Small columns are turned, too: 2 for [[1, 1], [1, 1]], whose columns have 2 sqrt 2.
+    wide, small = 2**40, 2**14
+    found = audit._nuclear_up([[wide, 0, 0], [0, small, small], [0, small, small]])
+    assert wide + 2 * small <= found <= (wide + 2 * small) * (1 + Fraction(1, 2**40))
 
 
 @pytest.mark.parametrize(

@@ -12,5 +12,10 @@ EQUIVALENT: dict[str, str] = {
         "Gaps between 1e-8 and 2e-8 get a mean that is 5e-9 off, in a matrix that Newton's method "
         "only iterates with: what it converges to does not change."
     ),
+    "checks.certificates:lower_bound | not 0.0 < total < float('inf') | "
+    "not 0.0 <= total < float('inf') | 0": (
+        "Where the sum is 0 the bound comes out as max(0, down(0 / size)) = 0, or as the 0 of a size "
+        "that is not positive: the early return only says so sooner."
+    ),
 }
 """Name (``operators.Mutant``) -> why no test can see it, or why none needs to."""
