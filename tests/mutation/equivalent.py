@@ -14,8 +14,8 @@ EQUIVALENT: dict[str, str] = {
     ),
     "checks.certificates:lower_bound | not 0.0 < total < float('inf') | "
     "not 0.0 <= total < float('inf') | 0": (
-        "Where the sum is 0 the bound comes out as max(0, down(0 / size)) = 0, or as the 0 of a size "
-        "that is not positive: the early return only says so sooner."
+        "Where the sum is 0 the bound comes out as max(0, down(0 / size)) = 0, or as the 0 of a "
+        "size that is not positive: the early return only says so sooner."
     ),
 }
 """Name (``operators.Mutant``) -> why no test can see it, or why none needs to."""

@@ -55,6 +55,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "early_stop": _COMBINED,
     "early_handover": _COMBINED,
     "blind_control": _ORBIT,
+    "visits_unseen": _ORBIT,
     "late_tolerance_loose": ("flow.orbit-factored",),
     "unaudited": _LIMIT,
     "tokens_fixed_at_start": ("selection.selected-svm", "limit.combined-l2"),
