@@ -17,5 +17,9 @@ EQUIVALENT: dict[str, str] = {
         "Where the sum is 0 the bound comes out as max(0, down(0 / size)) = 0, or as the 0 of a "
         "size that is not positive: the early return only says so sooner."
     ),
+    "theory.attention:_softmax_identities | (vector('v', 2), sp.Symbol('y', real=True)) | "
+    "(vector('v', 2), sp.Symbol('y', real=False)) | 0": (
+        "The one identity with this label is linear in it, so true of any number."
+    ),
 }
 """Name (``operators.Mutant``) -> why no test can see it, or why none needs to."""
