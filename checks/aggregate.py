@@ -42,6 +42,9 @@ def decide(tally: Tally, need: Requirements, scale: float = 1.0) -> tuple[Outcom
             share = f"{passed} of {tally.informative} informative cases"
             return Outcome.HELD, f"{share} of this wrong statement were let pass"
         return Outcome.FALSIFIED, tally.falsified.reason
+    if tally.pinned[Outcome.INCONCLUSIVE.word]:
+        # What was mended once is no accident of a draw that a share may forgive.
+        return Outcome.INCONCLUSIVE, f"a pinned case is undecided: {_first_reason(tally)}"
     undecided = tally.count(Outcome.INCONCLUSIVE) + tally.count(Outcome.HELD) - held
     considered = tally.tried - tally.count(Outcome.VACUOUS)
     if considered and undecided > LARGEST_INCONCLUSIVE * considered:

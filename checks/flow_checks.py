@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,10 @@ def gradient_rounding(problem: AttentionProblem, start: Start) -> tolerances.Tol
     return tolerances.rounding(terms, size, "the gradient")
 
 
-def _gradient(cases: Sequence[Case], context: Context, unscaled: bool) -> list[CaseResult]:
+def compare_gradients(
+    cases: Sequence[Case], context: Context, factor: Callable[[AttentionProblem], float] | None
+) -> list[CaseResult]:
+    """The margin form against autograd, and the engine's velocity; factor: a control's own."""
     out = []
     for case in cases:
         margins, missing = unmet(case, context.assumptions)
@@ -128,31 +131,30 @@ def _gradient(cases: Sequence[Case], context: Context, unscaled: bool) -> list[C
             continue
         problem, start = case.problem, case.start
         wanted = autograd(problem, start)
-        got = _margin_form(problem, start, float(problem.samples) if unscaled else 1.0)
+        got = _margin_form(problem, start, factor(problem) if factor else 1.0)
         error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, got, strict=True))
-        allowed = gradient_rounding(problem, start)
-        size = max(float(np.abs(a).max()) for a in wanted)
+        allowed, size = gradient_rounding(problem, start), max(np.abs(a).max() for a in wanted)
         measured = [Measurement("gradient difference", error, allowed.value, allowed.because)]
-        if not unscaled:
+        if factor is None:
             field = engine_field(problem, start)
             error = max(float(np.abs(a - b).max()) for a, b in zip(wanted, field, strict=True))
             # Of combined weights the velocity is a difference of two states.
             room = allowed.value + 4 * tolerances.EPS * float(np.abs(start.weights).max())
             name = "difference of the engine's velocity"
             measured.append(Measurement(name, error, room, allowed.because))
-        # A gradient lost in its own rounding bound shows nothing.
-        out.append(decide(case, margins, measured, size > 1e3 * allowed.value))
+        # One lost in its own rounding bound shows nothing.
+        out.append(decide(case, margins, measured, bool(size > 1e3 * allowed.value)))
     return out
 
 
 def gradient(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """flow.gradient (S1): the margin form, as the engine computes it, against autograd."""
-    return _gradient(cases, context, unscaled=False)
+    return compare_gradients(cases, context, None)
 
 
 def unscaled_gradient(cases: Sequence[Case], context: Context) -> list[CaseResult]:
     """control.unscaled-gradient: the margin form without 1/n."""
-    return _gradient(cases, context, unscaled=True)
+    return compare_gradients(cases, context, lambda problem: problem.samples)
 
 
 class _Losses:

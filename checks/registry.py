@@ -126,6 +126,9 @@ def _register_all() -> None:
         ("control.low-rank-start", "structural_checks:low_rank_start", "LOW_RANK"),
         ("control.semidefinite-start", "structural_checks:semidefinite_start", "MIRRORED"),
         ("control.margin-beyond-optimum", "control_checks:beyond_optimum", "DIAGONAL_CERTAIN"),
+        ("control.gradient-slightly-off", "control_checks:near_gradient", "NEAR_GRADIENTS"),
+        ("control.orbit-slightly-fast", "control_checks:fast_orbit", "FAST_ORBITS"),
+        ("control.selection-recalled", "control_checks:recalled", "RECALLED"),
     ):
         register(key, f"checks.{measure}", f"checks.streams:{stream}")
     for key, measure, stream in (

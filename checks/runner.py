@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import hypothesis
@@ -108,8 +110,11 @@ def measure_part(part: Part) -> Tally:
         return tally
     context = Context(claim.key, claim.assumptions, unit.budget, unit.device)
     if part.kind == "pinned":
-        # One batch each: pinned cases of one claim may differ in shape.
-        return Tally.of(r for case in pinned_cases(unit.claim) for r in function([case], context))
+        # One batch each: they may differ in shape.  Audited as closely as when they were found.
+        budget = replace(unit.budget, stretches=max(p.stretches for p in PROFILES.values()))
+        context = replace(context, budget=budget)
+        found = [r for case in pinned_cases(unit.claim) for r in function([case], context)]
+        return replace(Tally.of(found), pinned=Counter(r.outcome.word for r in found))
     if isinstance(stream, Given):
         return Tally.of(given_results(function, stream, unit.seed, context))
 

@@ -88,7 +88,7 @@ class Run:
         return 1 - self.primal / self.dual
 
 
-def _seed(problem: AttentionProblem, start: Start) -> int:
+def seed_of(problem: AttentionProblem, start: Start) -> int:
     """A seed that belongs to the case, not to its place in a batch."""
     text = problem.id.encode() + start.weights.tobytes()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
@@ -113,7 +113,7 @@ def follow(
     count = len(problems)
     if count == 0:
         return []
-    seeds = [_seed(p, s) for p, s in zip(problems, starts, strict=True)]
+    seeds = [seed_of(p, s) for p, s in zip(problems, starts, strict=True)]
     sampled = sorted(range(count), key=seeds.__getitem__)[: max(1, round(audited * count))]
     curve, recorder = Curve(), Recorder(sampled)
     orbit = integrate.integrate(
@@ -163,18 +163,15 @@ def _record(
         fault = fault or _broken(auditor, stored, orbit, row)
     elif orbit.status[row] is not Status.FLAT:
         fault = fault or chain.NO_STEP
-    order = rng.permutation(len(stored)).tolist()
-    # Half of the audits go to the late phase, however short: its leaps could fake a limit.
-    late = _audits(auditor, [stored[i] for i in order if stored[i].late], stretches // 2)
-    early = [stored[i] for i in order if not stored[i].late]
-    done = [*late, *_audits(auditor, early, stretches - len(late))]
+    late, early = audits(auditor, stored, rng, stretches)
+    done = [*late, *early]
     if not all(audit.passed for audit in done):
         fault = fault or NOT_THE_FLOW
     if orbit.status[row] is Status.CLOSED and not late:
         fault = fault or NO_LATE_AUDIT
-    deviation = max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
     drift = chain.drift(auditor.start, stored)
-    return Fidelity(float(orbit.worst_error[row]), len(done), deviation, fault, fault, drift)
+    worst = float(orbit.worst_error[row])
+    return Fidelity(worst, len(done), worst_deviation(done), fault, fault, drift)
 
 
 def _auditor(problem: AttentionProblem, start: Start, selected: Array) -> fidelity.Auditor:
@@ -185,6 +182,24 @@ def _auditor(problem: AttentionProblem, start: Start, selected: Array) -> fideli
 OTHER_TOKENS = "a run at tolerance/10 selects other tokens"
 NOT_THE_FLOW = "an audited stretch is not gradient flow"
 NO_LATE_AUDIT = "the certificate closed, but no late step could be audited"
+
+
+def audits(
+    auditor: fidelity.Auditor, stored: list[Stretch], rng: np.random.Generator, count: int
+) -> tuple[list[fidelity.Audit], list[fidelity.Audit]]:
+    """``count`` audits of random stretches, (late, early).
+
+    Half of them go to the late phase, however short: its leaps could fake a limit.
+    """
+    order = rng.permutation(len(stored)).tolist()
+    late = _audits(auditor, [stored[i] for i in order if stored[i].late], count // 2)
+    early = [stored[i] for i in order if not stored[i].late]
+    return late, _audits(auditor, early, count - len(late))
+
+
+def worst_deviation(done: Sequence[fidelity.Audit]) -> float:
+    """The largest deviation over its own bound; 0 where nothing was audited."""
+    return max((float(audit.deviation or 0.0) / audit.bound for audit in done), default=0.0)
 
 
 def _audits(auditor: fidelity.Auditor, stored: list[Stretch], count: int) -> list[fidelity.Audit]:

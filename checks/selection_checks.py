@@ -18,6 +18,7 @@ from checks.problems import constraints_of
 from checks.rounding import Norm
 from checks.runs import Run
 
+NOT_KEPT = "the selected problem does not keep the selection"
 ELSEWHERE = "settled-elsewhere"
 """Region: runs that left the optimal token of some sample, where S2 says nothing."""
 
@@ -100,7 +101,7 @@ def judge_selected(
     except OracleFailure as failure:
         return Judged(Outcome.INCONCLUSIVE, f"oracle: {failure}"), False
     if not judging.stays(run, own):
-        return Judged(Outcome.VACUOUS, "the selected problem does not keep the selection"), False
+        return Judged(Outcome.VACUOUS, NOT_KEPT), False
     tolerance = tolerances.margin_gap(context.budget.settings)
     others = [Rival(f"the {rival.norm} problem of the same tokens", rival)]
     judged = judging.compare(run, own, others, tolerance, constraints)

@@ -77,6 +77,7 @@ COMBINED_DIAGONAL_LIMIT = _limit("combined-diagonal")
 COMBINED_LIMIT = _limit("combined", must_see=MATRICES)
 DIAGONAL_CERTAIN = Stream((Source("diagonal/separable/separating"),), share=0.4)
 COMBINED_CERTAIN = Stream((Source("combined-diagonal/separable/separating"),), share=0.4)
+RECALLED = replace(COMBINED_CERTAIN, share=0.05)
 FROZEN = Stream(
     (Source("diagonal/contrary/frozen", 0.5), Source("diagonal/separable/frozen", 0.9)),
     must_see=("frozen-start-sign",),
@@ -92,6 +93,11 @@ VECTOR_FIELDS = Stream(_VECTOR_FIELDS)
 DIAGONAL_EARLY = Stream(
     (Source("diagonal/unconstrained/random"), Source("diagonal/separable/small")), share=0.2
 )
+NEAR_GRADIENTS = Stream(
+    # Of diagonal weights the rounding bound is up to 4e-9 of the gradient.
+    tuple(s for s in _VECTOR_FIELDS[3:] if s.family.endswith("/small")),
+    share=0.4,
+)
 ORBITS = Stream(
     (
         Source("diagonal/separable/separating"),
@@ -103,6 +109,7 @@ ORBITS = Stream(
     share=0.2,
     shapes=((2, 3, 3), (4, 3, 6)),
 )
+FAST_ORBITS = replace(ORBITS, sources=(ORBITS.sources[0], ORBITS.sources[3]), share=0.05)
 
 FACTORED_ORBITS = Stream(
     (Source("factored/separable/separating"),),

@@ -89,6 +89,7 @@ class Tally:
     """The reduced results of (a part of) one claim, its side streams apart.
 
     outcomes, reasons (of those not HELD), regions, families, vacuous_families: counts.
+    pinned: outcomes of the cases found before, which are counted above as well.
     places: of atlases, what was found at which place (``grids.place_of``): counts.
     columns: "input NAME", "ratio NAME", "margin ASSUMPTION", "fidelity NAME" -> one float a
     case, in order.
@@ -106,6 +107,7 @@ class Tally:
     places: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     vacuous_families: Counter[str] = field(default_factory=Counter)
+    pinned: Counter[str] = field(default_factory=Counter)
     decided: list[Decided] = field(default_factory=list)
     columns: dict[str, array[float]] = field(default_factory=dict)
     widest: dict[str, Measurement] = field(default_factory=dict)
@@ -292,6 +294,7 @@ class Tally:
 
 _COUNTERS = (
     "outcomes", "reasons", "undecided", "regions", "places", "families", "vacuous_families",
+    "pinned",
 )  # fmt: skip
 _PLAIN = (*_COUNTERS, "error", "followed", "derivation")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +50,20 @@ def test_one_falsified_case_falsifies_with_its_reason() -> None:
 
 def test_a_falsified_case_counts_whether_informative_or_not() -> None:
     assert verdict([*sound(), case(Outcome.FALSIFIED, informative=False)]) is Outcome.FALSIFIED
+
+
+def test_an_undecided_pinned_case_is_forgiven_by_no_share() -> None:
+    open_case = case(Outcome.INCONCLUSIVE, number=99, reason="an audit")
+    drawn = Tally.of([*sound(40), open_case])
+    assert decide(drawn, NEED) == (Outcome.HELD, "")
+    pinned = replace(Tally.of([open_case]), pinned=Counter([open_case.outcome.word]))
+    merged = Tally.from_json(Tally.merged([Tally.of(sound(40)), pinned]).to_json())
+    reason = "a pinned case is undecided: an audit"
+    assert decide(merged, NEED) == (Outcome.INCONCLUSIVE, reason)
+    merged.add(Tally.of([case(Outcome.FALSIFIED)]))
+    assert decide(merged, NEED)[0] is Outcome.FALSIFIED
+    settled = replace(Tally.of(sound(2)), pinned=Counter({Outcome.HELD.word: 2}))
+    assert decide(Tally.merged([Tally.of(sound()), settled]), NEED) == (Outcome.HELD, "")
 
 
 def test_a_control_that_is_let_pass_somewhere_is_not_falsified() -> None:

@@ -209,6 +209,27 @@ def test_singular_value_bounds_are_proofs() -> None:
     # the norm of [[3, 4], [4, -3]] is 5, its nuclear norm 10
     assert 5 <= audit._operator_up([[3, 4], [4, -3]]) <= 5 * (1 + Fraction(1, 2**40))
     assert 10 <= audit._nuclear_up([[3, 4], [4, -3]]) <= 10 * (1 + Fraction(1, 2**40))
+    # Small columns are turned, too: 2 for [[1, 1], [1, 1]], whose columns have 2 sqrt 2.
+    wide, small = 2**40, 2**14
+    found = audit._nuclear_up([[wide, 0, 0], [0, small, small], [0, small, small]])
+    assert wide + 2 * small <= found <= (wide + 2 * small) * (1 + Fraction(1, 2**40))
+
+
+@pytest.mark.parametrize(
+    ("norm", "dual", "exact"),
+    [
+        ("l1", False, 9), ("l1", True, 4), ("l2", False, 5), ("l2", True, 5),
+        # 4^1.5 + 1 + 4^1.5 = 17, and 64 + 1 + 64 = 129: to the powers 2/3 and 1/3.
+        ("l1.5", False, 17 ** (2 / 3)), ("l1.5", True, 129 ** (1 / 3)),
+        ("l3", False, 129 ** (1 / 3)), ("l3", True, 17 ** (2 / 3)),
+    ],
+)  # fmt: skip
+def test_norms_of_small_integers_are_exact_but_for_the_root(
+    norm: str, dual: bool, exact: float
+) -> None:
+    ints = [3, -4, 0] if norm == "l2" else [4, -1, 4]
+    found = float(audit._norm_up(ints, norm, dual))
+    assert exact * (1 - 1e-15) <= found <= exact * (1 + 1e-15)
 
 
 @settings(max_examples=10)

@@ -119,6 +119,16 @@ DAILY = {
         ),
         Caught(fields.query_for_key, 1, _VELOCITY),
         Caught(fields.transposed_adjoint, 1, _VELOCITY),
+        # Statements that are wrong by little, for the plants that let little pass.
+        Caught(
+            judgement.loose_rounding, 1, {"control.gradient-slightly-off": ("held", "let pass")}
+        ),
+        Caught(
+            judgement.loose_fidelity,
+            1,
+            {"control.orbit-slightly-fast": ("inconclusive", "deviation of a stretch")},
+        ),
+        Caught(judgement.selection_kept, 1, {"control.selection-recalled": ("held", "")}),
         Caught(
             judgement.aligned_ignored,
             3,

@@ -239,4 +239,64 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         not_shown=_PLANTED,
     ),
+    Claim(
+        key="control.gradient-slightly-off",
+        kind="control",
+        title="A gradient wrong by a hundred-millionth",
+        statement=(
+            "Wrong on purpose: 1.00000001 times the margin form is the gradient of the loss. A "
+            "rounding bound that is too wide would let it pass."
+        ),
+        latex=r"-\nabla_W L \overset{?}{=} (1 + 10^{-8}) \, G(\lambda)",
+        citation=derived("Wrong wherever the gradient is not zero."),
+        sentences=("S1",),
+        assumptions=("optimal-unique", "realisable"),
+        rests_on=("flow.gradient",),
+        expect="falsified",
+        falsified_by="A difference beyond ten times the rounding bound, everywhere.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.orbit-slightly-fast",
+        kind="control",
+        title="Gradient flow goes as far in two thirds of the time",
+        statement=(
+            "Wrong on purpose: stretches of an orbit, integrated again over two thirds of the "
+            "time they took, end where the orbit does. A bound on what a step may differ from "
+            "gradient flow that is too wide would let it pass."
+        ),
+        latex=(
+            r"w(\tau + h) \overset{?}{=} w(\tau) + \int_0^{2h/3} \frac{-\nabla_w L}"
+            r"{\sum_r |\lambda_r|} \, d\tau'"
+        ),
+        citation=derived("A third of the step's change is missing, wherever it has any."),
+        assumptions=("optimal-unique", "realisable"),
+        rests_on=("flow.orbit",),
+        expect="falsified",
+        falsified_by="A stretch off by more than ten times the bound of flow.orbit.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.selection-recalled",
+        kind="control",
+        title="A selection is for good once the certificate has closed",
+        statement=(
+            "Wrong on purpose: combined diagonal weights whose certificate has closed stay with "
+            "their tokens, although at the optimum of the problem of those tokens one of higher "
+            "score has a margin of 1 - 2^-24, below that of the tokens that bind."
+        ),
+        latex=(
+            r"h : \gamma_{ih} > \gamma_{i\alpha_i}, \; (x_{i\alpha_i} - x_{ih})^\top W^\alpha "
+            r"z_i = 1 - 2^{-24} \; \overset{?}{\Rightarrow} \; s_{i\alpha_i} \to 1"
+        ),
+        citation=derived(
+            "Late, the higher token's pull e^{-m_h} outgrows the push e^{-m_l} of the active "
+            "token whose margin it is 2^-24 short of, and the sample leaves (THEORY.md 5)."
+        ),
+        assumptions=("realisable",),
+        rests_on=("flow.orbit", "selection.selected-svm-combined"),
+        expect="falsified",
+        falsified_by="The selected problem's certified optimum, at which the margin is below 1.",
+        not_shown=_PLANTED,
+    ),
 )

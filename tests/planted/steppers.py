@@ -136,6 +136,11 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, honest, blind)
 
 
+def visits_unseen(patch: pytest.MonkeyPatch) -> None:
+    """No look for constraints that come and go within a late step."""
+    everywhere(patch, implicit._visits, lambda geometry, starts, ends, step, mask: 0.0 * step)
+
+
 def late_tolerance_loose(patch: pytest.MonkeyPatch) -> None:
     """Late steps are controlled at a thousand times the tolerance that was set."""
     begin = late._begin
