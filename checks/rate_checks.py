@@ -49,7 +49,7 @@ def _state_error(late: LateOrbit, context: Context) -> np.ndarray:
 
 
 def monotone_margin(cases: Sequence[Case], context: Context) -> list[CaseResult]:
-    """rate.monotone-margin (derived): ln(m~/S) never falls between two accepted steps."""
+    """rate.monotone-margin, -factored (derived): ln(m~/S) never falls between two steps."""
     checked = [(case, *unmet(case, context.assumptions)) for case in cases]
     ready = [case for case, _, missing in checked if not missing]
     _, found = _late_orbits(ready, context)
@@ -73,21 +73,23 @@ def monotone_margin(cases: Sequence[Case], context: Context) -> list[CaseResult]
         measured = Measurement("largest fall of ln(m~/S)", fall, float(allowed[worst]), because)
         out.append(
             result(
-                case, _outcome(measured), "" if measured.ratio <= 1 else measured.name, margins,
+                case, judged(measured), "" if measured.ratio <= 1 else measured.name, margins,
                 informative=bool(ratio[-1] - ratio[0] > allowed[worst]), measurements=(measured,),
-                curves={"ln(m~/S)": _thin(late.log_size, ratio)},
+                curves={"ln(m~/S)": thin(late.log_size, ratio)},
             )
         )  # fmt: skip
     return out
 
 
-def _outcome(measured: Measurement) -> Outcome:
+def judged(measured: Measurement) -> Outcome:
+    """Held up to the bound, refuted beyond CLEAR times it, undecided between."""
     if measured.ratio <= 1:
         return Outcome.HELD
     return Outcome.FALSIFIED if measured.ratio > CLEAR else Outcome.INCONCLUSIVE
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+def thin(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """At most 64 points of a curve."""
     keep = np.unique(np.linspace(0, len(x) - 1, 64).astype(int))
     return [(float(a), float(b)) for a, b in zip(x[keep], y[keep], strict=True)]
 
@@ -115,22 +117,28 @@ def kkt_stationarity(cases: Sequence[Case], context: Context) -> list[CaseResult
             out.append(result(case, Outcome.INCONCLUSIVE, reason, margins, informative=False))
             continue
         margins["separable"] = 1 / solutions["l1"].upper
-        margins["infimum-reached"] = _least_margin(case, orbit, row)
+        margins["infimum-reached"] = least_margin(case, orbit, row)
         if not (orbit.selected[row] == case.problem.optimal).all():
             out.append(vacuous(case, margins, "infimum-reached"))
         elif late is None:
             reason = "the run has no late orbit"
             out.append(result(case, Outcome.INCONCLUSIVE, reason, margins, informative=False))
         else:
-            judged = _stationarity(case, late, solutions["l1"].lower, margins, context)
-            out.append(replace(judged, optima=(solutions["l1"].record,)))
+            shown = _stationarity(case, late, solutions["l1"].lower, margins, context)
+            out.append(replace(shown, optima=(solutions["l1"].record,)))
     return out
 
 
-def _least_margin(case: Case, orbit: Orbit, row: int) -> float:
-    problem = case.problem
+def least_margin(case: Case, orbit: Orbit, row: int) -> float:
+    """Smallest margin of the optimal tokens at the run's final direction."""
+    problem, direction = case.problem, orbit.direction[row]
     delta = np.take_along_axis(problem.tokens, problem.optimal[:, None, None], axis=1)
-    rows = ((delta - problem.tokens) * problem.queries[:, None, :]) @ orbit.direction[row]
+    delta = delta - problem.tokens
+    if direction.size == problem.dim:
+        pulls = problem.queries * direction.ravel()
+    else:
+        pulls = problem.queries @ direction.reshape(problem.dim, problem.dim).T
+    rows = (delta * pulls[:, None, :]).sum(-1)
     others = np.ones(rows.shape, dtype=bool)
     np.put_along_axis(others, problem.optimal[:, None], False, axis=1)
     return float(rows[others].min())
@@ -154,10 +162,10 @@ def _stationarity(
     measured = Measurement("sum of 1/cos^2 - 1 over ln S", trapezoid, allowed, because)
     mean = trapezoid / max(float(late.log_size[-1] - late.log_size[0]), 1e-300)
     return result(
-        case, _outcome(measured), "" if measured.ratio <= 1 else measured.name, margins,
+        case, judged(measured), "" if measured.ratio <= 1 else measured.name, margins,
         # A bound that is all error shows nothing; nor does an orbit without any residual.
         informative=bool(bound > rule and trapezoid > 1e-12),
         measurements=(measured,),
-        curves={"1/cos^2 - 1": _thin(late.log_size, np.maximum(late.angle, 1e-16))},
+        curves={"1/cos^2 - 1": thin(late.log_size, np.maximum(late.angle, 1e-16))},
         inputs={**case.inputs(), "mean residual": mean},
     )  # fmt: skip

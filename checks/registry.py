@@ -93,6 +93,9 @@ def _register_all() -> None:
         ("limit.kkt-stationarity", "rate_checks:kkt_stationarity", "STATIONARITY"),
         ("limit.one-sample", "limit_checks:diagonal_l1", "ONE_SAMPLE"),
         ("rate.monotone-margin", "rate_checks:monotone_margin", "LATE"),
+        ("rate.monotone-margin-factored", "rate_checks:monotone_margin", "LATE_FACTORED"),
+        ("rate.combined-offset", "offset_checks:offset", "OFFSET"),
+        ("control.combined-offset-beyond", "offset_checks:beyond", "OFFSET_CERTAIN"),
         ("selection.selected-svm", "selection_checks:diagonal", "SELECTION"),
         (
             "selection.selected-svm-combined",

@@ -120,6 +120,29 @@ LATE = Stream(
     (Source("diagonal/separable/separating", 0.2), Source("diagonal/unconstrained/random", 0.5)),
     share=0.25,
 )
+LATE_FACTORED = Stream(
+    (Source("factored/separable/separating", 0.2), Source("factored/unconstrained/random", 0.5)),
+    shapes=((3, 3, 3), (2, 3, 3)),
+    share=0.2,
+    searched=False,
+)
+OFFSET = Stream(
+    (
+        Source("combined-diagonal/separable/separating", 0.2),
+        Source("combined/separable/separating", 0.2),
+        Source("combined-diagonal/separable/random", SETTLES_ELSEWHERE),
+    ),
+    share=0.28,
+    searched=False,
+)
+OFFSET_CERTAIN = Stream(
+    (
+        Source("combined-diagonal/separable/separating", 0.2),
+        Source("combined/separable/separating", 0.2),
+    ),
+    share=0.03,
+    searched=False,
+)
 STATIONARITY = Stream(
     (
         Source("diagonal/separable/separating"),

@@ -239,4 +239,23 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         not_shown=_PLANTED,
     ),
+    Claim(
+        key="control.combined-offset-beyond",
+        kind="control",
+        title="An offset with a margin just beyond the best one",
+        statement=(
+            "Wrong on purpose: late, 1.05 gamma*|W| - m~ never rises along the flow of combined "
+            "weights."
+        ),
+        latex=r"\frac{d}{d\tau} \bigl( 1.05 \, \gamma^* \|W\| - \tilde m \bigr) \overset{?}{\le} 0",
+        citation=derived("Where |G| and <W, G>/|W| are near gamma*, it rises at 0.05 gamma*^2."),
+        sentences=("S4",),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.orbit", "symbolic.rates"),
+        expect="falsified",
+        falsified_by=(
+            "Two successive states between which it rises by ten times what the step error allows."
+        ),
+        not_shown=_PLANTED,
+    ),
 )
