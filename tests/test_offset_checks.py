@@ -18,10 +18,10 @@ def context(claim: str) -> Context:
 
 @pytest.mark.parametrize("model", ["combined-diagonal", "combined"])
 def test_the_offset_never_rises_and_that_of_a_larger_margin_does(model: str) -> None:
-    drawn = cases(f"{model}/separable/separating", (3, 3, 4), 4)
+    drawn = cases(f"{model}/separable/separating", (3, 3, 4), 6)
     held = offset_checks.offset(drawn, context("rate.combined-offset"))
     wrong = offset_checks.beyond(drawn, context("control.combined-offset-beyond"))
-    assert {r.outcome for r in held} == {Outcome.HELD}
+    assert all(r.outcome is Outcome.HELD for r in held if r.informative)
     informative = [w for r, w in zip(held, wrong, strict=True) if r.informative]
     assert len(informative) >= 3
     assert {w.outcome for w in informative} == {Outcome.FALSIFIED}
