@@ -92,6 +92,7 @@ def _integrated(
     if not cases:
         return None
     problems, starts = [c.problem for c in cases], [c.start for c in cases]
+    settings = replace(settings, elsewhere=False)  # they are vacuous here
     return integrate.integrate(problems, starts, settings, [probe], context.device)
 
 

@@ -120,29 +120,6 @@ LATE = Stream(
     (Source("diagonal/separable/separating", 0.2), Source("diagonal/unconstrained/random", 0.5)),
     share=0.25,
 )
-LATE_FACTORED = Stream(
-    (Source("factored/separable/separating", 0.2), Source("factored/unconstrained/random", 0.5)),
-    shapes=((3, 3, 3), (2, 3, 3)),
-    share=0.2,
-    searched=False,
-)
-OFFSET = Stream(
-    (
-        Source("combined-diagonal/separable/separating"),
-        Source("combined-diagonal/separable/random", SETTLES_ELSEWHERE),
-        Source("combined/separable/separating"),
-    ),
-    # One shape of each: a batch of the other costs as much again, and shows nothing new.
-    shapes=SHAPES[:1],
-    share=0.3,
-    searched=False,
-)
-OFFSET_CERTAIN = Stream(
-    (Source("combined-diagonal/separable/separating"),),
-    shapes=SHAPES[:1],
-    share=0.06,
-    searched=False,
-)
 STATIONARITY = Stream(
     (
         Source("diagonal/separable/separating"),

@@ -258,4 +258,60 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         not_shown=_PLANTED,
     ),
+    Claim(
+        key="control.regret-diagonal",
+        kind="control",
+        title="A bounded summed gap to a margin beyond the best one, separate weights",
+        statement=(
+            "Wrong on purpose: the summed gap of m~/S to 1.25 gamma* stays below the constants of "
+            "rate.regret-diagonal."
+        ),
+        latex=(
+            r"\int \Bigl( 1.25 \, \gamma^* - \frac{\tilde m}{S} \Bigr) d\tau \overset{?}{\le} "
+            r"\text{const} + C \int \frac{d\tau}{S}"
+        ),
+        citation=derived("m~/S never exceeds gamma*: the sum grows like 0.25 gamma* tau."),
+        assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
+        rests_on=("flow.orbit", "rate.regret-diagonal"),
+        expect="falsified",
+        falsified_by="An orbit that breaks it by more than ten times its steps' local errors.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.regret-combined",
+        kind="control",
+        title="A bounded summed gap to a margin beyond the best one, combined weights",
+        statement=(
+            "Wrong on purpose: the summed gap of m~/|W| to 1.25 gamma* stays below the constants "
+            "of rate.regret-combined."
+        ),
+        latex=(
+            r"\int \Bigl( 1.25 \, \gamma^* - \frac{\tilde m}{\|W\|} \Bigr) d\tau "
+            r"\overset{?}{\le} \text{const} + C \int \frac{d\tau}{\|W\|}"
+        ),
+        citation=derived(
+            "m~/|W| never exceeds gamma*: the sum grows like tau, its bound like ln tau."
+        ),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.orbit", "rate.regret-combined"),
+        expect="falsified",
+        falsified_by="An orbit that breaks it by more than ten times its steps' local errors.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.dual-window",
+        kind="control",
+        title="A dual window that stays above a margin beyond the best one",
+        statement=("Wrong on purpose: no window of r falls below 1.25 gamma*."),
+        latex=(
+            r"1.25 \, \gamma^* \overset{?}{\le} "
+            r"\frac{\|r(\tau) - r(\tau_0)\|_\infty}{2 (\tau - \tau_0)}"
+        ),
+        citation=derived("The window tends to gamma*: its excess is a constant over its length."),
+        assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
+        rests_on=("flow.orbit", "rate.dual-window"),
+        expect="falsified",
+        falsified_by="An orbit that breaks it by more than ten times its steps' local errors.",
+        not_shown=_PLANTED,
+    ),
 )
