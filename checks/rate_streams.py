@@ -73,3 +73,27 @@ COSINE_FACTORED = Stream(
     share=0.25,
     searched=False,
 )
+_CLOCKED = ((2, 3, 3),)
+"""Few constraints: fewer slow coordinates, whose bound at a finite time is wide."""
+TIME_DIAGONAL = Stream(
+    (
+        Source("diagonal/separable/separating"),
+        Source("diagonal/separable/small", SETTLES_ELSEWHERE),
+    ),
+    shapes=_CLOCKED,
+    share=0.3,
+    searched=False,
+)
+TIME_COMBINED = Stream(
+    (
+        Source("combined-diagonal/separable/separating"),
+        Source("combined-diagonal/separable/random", SETTLES_ELSEWHERE),
+    ),
+    shapes=_CLOCKED,
+    share=0.25,
+    searched=False,
+)
+TIME_CERTAIN = Stream(
+    (Source("combined-diagonal/separable/separating"),), shapes=_CLOCKED, share=0.05,
+    searched=False,
+)  # fmt: skip

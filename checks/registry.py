@@ -164,6 +164,9 @@ def _register_all() -> None:
         ("control.regret-diagonal", "regret_checks:regret_beyond", "REGRET_DIAGONAL_CERTAIN"),
         ("control.regret-combined", "regret_checks:regret_beyond", "REGRET_COMBINED_CERTAIN"),
         ("control.dual-window", "regret_checks:window_beyond", "REGRET_DIAGONAL_CERTAIN"),
+        ("rate.time-scale-diagonal", "clock_checks:time_scale", "TIME_DIAGONAL"),
+        ("rate.time-scale-combined", "clock_checks:time_scale", "TIME_COMBINED"),
+        ("control.time-scale", "clock_checks:halved", "TIME_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.rate_streams:{stream}")
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):

@@ -314,4 +314,18 @@ CONTROL_CLAIMS: Final[tuple[Claim, ...]] = (
         falsified_by="An orbit that breaks it by more than ten times its steps' local errors.",
         not_shown=_PLANTED,
     ),
+    Claim(
+        key="control.time-scale",
+        kind="control",
+        title="Half of the combined flow's time scale",
+        statement="Wrong on purpose: m~ - ln t tends to ln(gamma*^2/2) for combined weights.",
+        latex=r"\tilde m - \ln t \overset{?}{\to} \ln \tfrac12 \gamma^{*2}",
+        citation=derived("It tends to ln gamma*^2: the miss is ln 2."),
+        sentences=("S4",),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.gradient", "rate.time-scale-combined"),
+        expect="falsified",
+        falsified_by="A run whose time scale misses that limit by half again its derived bound.",
+        not_shown=_PLANTED,
+    ),
 )
