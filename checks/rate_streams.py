@@ -97,3 +97,14 @@ TIME_CERTAIN = Stream(
     (Source("combined-diagonal/separable/separating"),), shapes=_CLOCKED, share=0.05,
     searched=False,
 )  # fmt: skip
+SHARES = Stream(
+    tuple(
+        Source(f"{model}/{problem}/{start}", 1.0)
+        for model in ("diagonal", "combined-diagonal")
+        for problem in ("separable", "equal-scores", "near-tied")
+        for start in ("small", "random")
+    ),
+    shapes=((2, 3, 3), (5, 4, 8), (3, 3, 4), (4, 3, 6)),
+    share=1.3,
+    searched=False,  # it would draw other shares
+)

@@ -167,6 +167,7 @@ def _register_all() -> None:
         ("rate.time-scale-diagonal", "clock_checks:time_scale", "TIME_DIAGONAL"),
         ("rate.time-scale-combined", "clock_checks:time_scale", "TIME_COMBINED"),
         ("control.time-scale", "clock_checks:halved", "TIME_CERTAIN"),
+        ("frontier.infimum-shares", "share_checks:shares", "SHARES"),
     ):
         register(key, f"checks.{measure}", f"checks.rate_streams:{stream}")
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):
