@@ -46,8 +46,8 @@ def grids(places: Counter[str]) -> list[dict[str, Any]]:
 
     share: of the runs that reach the infimum, those certified at the optimum; n: how many reach
     it; note: what all of them are, in words.  Where only that is asked whether the infimum is
-    reached: the share of runs that do, of n decided ones, its Wilson interval in the note.  Raises nothing:
-    places are made by ``place_of``.
+    reached: the share of runs that do, of n decided ones, its Wilson interval in the note.
+    Raises nothing: places are made by ``place_of``.
     """
     placed = [
         (dict(axis.split(": ", 1) for axis in place.splitlines()), count)

@@ -105,6 +105,21 @@ SHARES = Stream(
         for start in ("small", "random")
     ),
     shapes=((2, 3, 3), (5, 4, 8), (3, 3, 4), (4, 3, 6)),
-    share=1.3,
+    share=1.0,
     searched=False,  # it would draw other shares
+)
+BARRIER_DIAGONAL = Stream(
+    (Source("diagonal/separable/threshold"), Source("diagonal/near-tied/threshold")),
+    shapes=((3, 3, 4), (5, 4, 8), *SHAPES[1:3]),
+    share=0.35,
+    searched=False,
+)
+BARRIER_COMBINED = Stream(
+    (Source("combined-diagonal/separable/threshold"), Source("combined/separable/threshold")),
+    shapes=((3, 3, 4), (4, 3, 6)),
+    share=0.35,
+    searched=False,
+)
+BARRIER_CERTAIN = Stream(
+    (Source("diagonal/trap/trapped", 0.5),), shapes=SHAPES[:1], share=0.1, searched=False
 )

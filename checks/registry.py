@@ -167,6 +167,9 @@ def _register_all() -> None:
         ("rate.time-scale-diagonal", "clock_checks:time_scale", "TIME_DIAGONAL"),
         ("rate.time-scale-combined", "clock_checks:time_scale", "TIME_COMBINED"),
         ("control.time-scale", "clock_checks:halved", "TIME_CERTAIN"),
+        ("limit.loss-barrier", "barrier_checks:below_barrier", "BARRIER_DIAGONAL"),
+        ("limit.loss-barrier-combined", "barrier_checks:below_barrier", "BARRIER_COMBINED"),
+        ("control.loss-barrier-sum", "barrier_checks:below_sum", "BARRIER_CERTAIN"),
         ("frontier.infimum-shares", "share_checks:shares", "SHARES"),
     ):
         register(key, f"checks.{measure}", f"checks.rate_streams:{stream}")
