@@ -99,7 +99,7 @@ TIME_CERTAIN = Stream(
 )  # fmt: skip
 SHARES = Stream(
     tuple(
-        Source(f"{model}/{problem}/{start}", 1.0)
+        Source(f"{model}/{problem}/{start}", 0.99)
         for model in ("diagonal", "combined-diagonal")
         for problem in ("separable", "equal-scores", "near-tied")
         for start in ("small", "random")
