@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from checks.barriers import loss_barrier, loss_excess
 from checks.cases import Case
 from checks.frames import misalignment
 from checks.problems import AttentionProblem, Start
@@ -64,12 +65,19 @@ def full_stack_rank(problem: AttentionProblem, start: Start) -> float:
     return least / max(float(values[0]), np.finfo(np.float64).tiny) - EPS * sum(stack.shape)
 
 
+def loss_below_barrier(problem: AttentionProblem, start: Start) -> float:
+    """1 less L(0) - L* over its barrier, less the rounding of both: some ten operations each."""
+    excess, barrier = loss_excess(problem, start.weights), loss_barrier(problem)
+    return 1.0 - excess / barrier - 1e-12 if barrier > 0 else -np.inf
+
+
 BEFORE: dict[str, ProblemMargin] = {
     "optimal-unique": optimal_unique,
     "realisable": realisable,
     "nonzero-invariant": nonzero_invariant,
     "equal-scores": equal_scores,
     "full-stack-rank": full_stack_rank,
+    "loss-below-barrier": loss_below_barrier,
 }
 """Judged from problem and start alone; "separable" needs the oracle's answer."""
 

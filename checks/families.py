@@ -99,6 +99,8 @@ def _exists(model: str, problem: str, start: str) -> bool:
         return False
     if problem == "mirrored":
         return False
+    if start == "threshold":
+        return problem in ("separable", "near-tied") and not model.startswith("mirror")
     if problem in ALIGNED_PROBLEMS:
         # The rival flow of the contrast on symmetrised data, which is nothing else's business.
         return model == "combined" and problem == "symmetrised" and start != "trapped"
@@ -179,6 +181,7 @@ VIOLATORS: dict[str, tuple[str, ...]] = {
         "factored/trap/wide-trapped",
         "factored/symmetrised-trap/aligned-trapped",
     ),
+    "loss-below-barrier": tuple(f"{model}/trap/trapped" for model in MODELS),
     "aligned": ("factored/aligned-single/random", "factored/symmetrised/separating"),
     "full-stack-rank": ("factored/low-rank/rank-one",),
 }

@@ -156,6 +156,26 @@ def _register_all() -> None:
         ("control.combined-attains-nuclear", "limit_checks:factored_nuclear", "FULL_CERTAIN"),
     ):
         register(key, f"checks.{measure}", f"checks.neighbour_streams:{stream}")
+    for key, measure, stream in (
+        ("rate.monotone-margin-factored", "rate_checks:monotone_margin", "LATE_FACTORED"),
+        ("rate.cosine-factored", "rate_checks:kkt_stationarity", "COSINE_FACTORED"),
+        ("rate.combined-offset", "offset_checks:offset", "OFFSET"),
+        ("control.combined-offset-beyond", "offset_checks:beyond", "OFFSET_CERTAIN"),
+        ("rate.regret-diagonal", "regret_checks:regret", "REGRET_DIAGONAL"),
+        ("rate.regret-combined", "regret_checks:regret", "REGRET_COMBINED"),
+        ("rate.dual-window", "regret_checks:window", "DUAL_WINDOW"),
+        ("control.regret-diagonal", "regret_checks:regret_beyond", "REGRET_DIAGONAL_CERTAIN"),
+        ("control.regret-combined", "regret_checks:regret_beyond", "REGRET_COMBINED_CERTAIN"),
+        ("control.dual-window", "regret_checks:window_beyond", "REGRET_DIAGONAL_CERTAIN"),
+        ("rate.time-scale-diagonal", "clock_checks:time_scale", "TIME_DIAGONAL"),
+        ("rate.time-scale-combined", "clock_checks:time_scale", "TIME_COMBINED"),
+        ("control.time-scale", "clock_checks:halved", "TIME_CERTAIN"),
+        ("limit.loss-barrier", "barrier_checks:below_barrier", "BARRIER_DIAGONAL"),
+        ("limit.loss-barrier-combined", "barrier_checks:below_barrier", "BARRIER_COMBINED"),
+        ("control.loss-barrier-sum", "barrier_checks:below_sum", "BARRIER_CERTAIN"),
+        ("frontier.infimum-shares", "share_checks:shares", "SHARES"),
+    ):
+        register(key, f"checks.{measure}", f"checks.rate_streams:{stream}")
     for name in ("IRIS", "DIGITS", "WINE", "BREAST_CANCER"):
         key = f"data.{name.lower().replace('_', '-')}"
         register(key, "checks.limit_checks:diagonal_l1", f"checks.data_checks:{name}")

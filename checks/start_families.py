@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from checks.barriers import loss_barrier, loss_excess
 from checks.blobs import Blob, normal_like, signs, zigzag
 from checks.constructions import gaps
 from checks.problem_families import DrawnProblem
@@ -17,6 +18,7 @@ from checks.problems import Array, AttentionProblem, Start
 
 STARTS = (
     "separating",
+    "threshold",
     "small",
     "random",
     "trapped",
@@ -25,7 +27,7 @@ STARTS = (
     "degenerate",
 )
 DIAGONAL_ONLY = ("frozen", "conflicting", "degenerate")
-NEEDS_WITNESS = ("separating", "trapped", "frozen", "conflicting")
+NEEDS_WITNESS = ("separating", "threshold", "trapped", "frozen", "conflicting")
 
 _APPENDED = 1.0 / 16.0
 """Scale of the weights at the appended coordinate, which no diagonal margin depends on."""
@@ -42,6 +44,8 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
     separating: a non-optimal separating direction, so large that sum_i (e^-gamma-bar_i -
         e^-gamma_io) is below what any one sample would have to contribute at its second-best
         score: as the loss descends, no sample ever falls back to it, so lambda >= 0 for ever.
+    threshold: separating, then scaled down until the loss is just below what is sure to reach
+        the infimum (``barriers.loss_barrier``): by a half, ..., a 256th of that.
     small: max(|k|, |q|) of 1e-3 .. 1e-1.  random: of order 1.
     trapped: - witness of a trap, large: every sample starts on a non-optimal token.
     frozen: separating, with k_j = +-q_j at one coordinate or more (in a contrary problem at
@@ -52,8 +56,10 @@ def draw_start(blob: Blob, kind: str, drawn: DrawnProblem, model: str) -> tuple[
     problem = drawn.problem
     dim = problem.dim
     shape = (dim, dim) if model == "combined" else (dim,)
-    if kind in ("separating", "trapped", "frozen"):
+    if kind in ("separating", "threshold", "trapped", "frozen"):
         weights, regions = large_weights(blob, drawn, shape, trapped=kind == "trapped")
+        if kind == "threshold":
+            weights = _scaled_down(problem, weights, 1.0 - 2.0 ** -(1 + blob.pick(8)))
         if model != "diagonal":
             return Start.combined(weights, dim), regions
         if kind == "frozen":
@@ -149,6 +155,20 @@ def large_weights(
         grown[-1] = _APPENDED * noise[-1]
     flips = bool((np.sign(grown) * np.sign(base) < 0).any())
     return grown, ["sign-differs-from-witness"] if flips else []
+
+
+def _scaled_down(problem: AttentionProblem, weights: Array, share: float) -> Array:
+    """weights times a factor in (0, 1] at which L - L* is below ``share`` of its barrier, and
+    above it at a factor 2^-20 less (unless it is nowhere: then 2^-20)."""
+    outside, inside = 0.0, 1.0
+    most = share * loss_barrier(problem)
+    for _ in range(20):
+        middle = (outside + inside) / 2
+        if loss_excess(problem, middle * weights) <= most:
+            inside = middle
+        else:
+            outside = middle
+    return inside * weights
 
 
 def _invariants(blob: Blob, dim: int) -> Array:

@@ -105,4 +105,17 @@ ASSUMPTION_LIST: Final[tuple[Assumption, ...]] = (
         latex=r"\operatorname{rank} \begin{pmatrix} K(0) \\ Q(0) \end{pmatrix} = 2d",
         control="control.low-rank-start",
     ),
+    Assumption(
+        key="loss-below-barrier",
+        scope="start",
+        statement=(
+            "The loss starts so near its infimum that no sample's output can be at its "
+            "second-best score: that alone would cost more. Margin: 1 less the loss's excess over "
+            "that cost."
+        ),
+        latex=(
+            r"L(0) - L^* < \frac{1}{n} \min_i e^{-\gamma_{i o_i}} \bigl( e^{b_i} - 1 \bigr), "
+            r"\quad b_i = \gamma_{i o_i} - \max_{l \ne o_i} \gamma_{il}"
+        ),
+    ),
 )

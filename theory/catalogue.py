@@ -19,6 +19,7 @@ from theory.general_claims import GENERAL_CLAIMS
 from theory.late_claims import LATE_CLAIMS
 from theory.neighbour_claims import NEIGHBOUR_CLAIMS
 from theory.rate_claims import RATE_CLAIMS
+from theory.rate_controls import RATE_CONTROLS
 from theory.selection_claims import SELECTION_CLAIMS
 from theory.sentences import SENTENCES
 from theory.symbolic_claims import SYMBOLIC_CLAIMS
@@ -58,6 +59,7 @@ CLAIMS: Final[dict[str, Claim]] = by_key(
         *FRONTIER_CLAIMS,
         *NEIGHBOUR_CLAIMS,
         *CONTROL_CLAIMS,
+        *RATE_CONTROLS,
         *DATA_CLAIMS,
     )
 )

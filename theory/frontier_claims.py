@@ -110,4 +110,29 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         ),
         not_shown="Anything beyond the runs made: this is evidence, and no theorem.",
     ),
+    Claim(
+        key="frontier.infimum-shares",
+        kind="selection",
+        title="How vacuous S2 is: the share of starts that reach the infimum",
+        statement=(
+            "No theorem, a count: of runs on separable data, from small and from random starts, "
+            "of separate and of combined diagonal weights, how many settle on the optimal token "
+            "of every sample, by the data's size and by what their scores are like.  Where the "
+            "infimum is not reached S2 says nothing."
+        ),
+        latex=r"\Pr \bigl[ L(t) \to L^* \bigr] = \; ?",
+        citation=derived(
+            "Frontier: a count.  With n >= 2 samples lambda of a sample that settles on another "
+            "token is exponentially small, and nothing brings it back (THEORY.md 5)."
+        ),
+        sentences=("S2",),
+        assumptions=("optimal-unique", "realisable"),
+        rests_on=("flow.orbit",),
+        expect="open",
+        falsified_by="Nothing: the shares are reported with their 95 % intervals.",
+        not_shown=(
+            "Shares of other distributions of data and starts.  Runs are counted where they "
+            "settle, at margins of 40 nats; the certificate of the tokens selected is not asked."
+        ),
+    ),
 )

@@ -112,4 +112,62 @@ SELECTION_CLAIMS: Final[tuple[Claim, ...]] = (
         falsified_by=_ANOTHER,
         not_shown="Anything beyond the runs made: this is evidence, and no theorem.",
     ),
+    Claim(
+        key="limit.loss-barrier",
+        kind="selection",
+        title="A start of low loss reaches the infimum: separate diagonal weights",
+        statement=(
+            "On separable data separate diagonal weights reach the infimum from every start "
+            "whose loss exceeds its infimum by less than what any one sample would add at its "
+            "second-best score."
+        ),
+        latex=(
+            r"L(0) - L^* < \frac{1}{n} \min_i e^{-\gamma_{i o_i}} \bigl( e^{b_i} - 1 "
+            r"\bigr) \;\Rightarrow\; L(t) \to L^*"
+        ),
+        citation=derived(
+            "A sample whose output is at most its second-best score adds the barrier to L - L* "
+            "alone, and L never rises: so every output stays above that score for ever.  Then "
+            "lambda > 0, and every s_io is bounded below.  If L did not tend to L*, sum lambda "
+            "would be bounded below: <u, r>, and with it ln S, grows linearly in rescaled time; "
+            "but p^T m is bounded (s ln 1/s <= 1/e), so S' = 2 p^T m lets S grow linearly at most."
+        ),
+        sentences=("S2",),
+        assumptions=(
+            "optimal-unique",
+            "separable",
+            "realisable",
+            "nonzero-invariant",
+            "loss-below-barrier",
+        ),
+        rests_on=("flow.orbit", "symbolic.rates", "symbolic.loss-infimum"),
+        falsified_by="A start below the barrier of which a sample settles on another token.",
+        not_shown="That the barrier is needed. Runs are followed until every sample has settled.",
+    ),
+    Claim(
+        key="limit.loss-barrier-combined",
+        kind="selection",
+        title="A start of low loss reaches the infimum: combined weights",
+        statement=(
+            "On separable data combined weights reach the infimum from every start "
+            "whose loss exceeds its infimum by less than what any one sample would add at its "
+            "second-best score."
+        ),
+        latex=(
+            r"L(0) - L^* < \frac{1}{n} \min_i e^{-\gamma_{i o_i}} \bigl( e^{b_i} - 1 "
+            r"\bigr) \;\Rightarrow\; L(t) \to L^*"
+        ),
+        citation=derived(
+            "A sample whose output is at most its second-best score adds the barrier to L - L* "
+            "alone, and L never rises: so every output stays above that score for ever.  Then "
+            "lambda > 0, and every s_io is bounded below.  If L did not tend to L*, sum lambda "
+            "would be bounded below: |W| >= <U*, W> grows linearly in rescaled time; but p^T m is "
+            "bounded (s ln 1/s <= 1/e), so (|W|^2)' = 2 p^T m lets |W| grow like a square root."
+        ),
+        sentences=("S2",),
+        assumptions=("optimal-unique", "separable", "realisable", "loss-below-barrier"),
+        rests_on=("flow.orbit", "symbolic.loss-infimum"),
+        falsified_by="A start below the barrier of which a sample settles on another token.",
+        not_shown="That the barrier is needed. Runs are followed until every sample has settled.",
+    ),
 )

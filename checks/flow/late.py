@@ -83,9 +83,13 @@ def run(
     ledger.direction[rows] = rebased.weights(ledger.y)[0][rows]
     ledger.log_norm[rows] = rebased.log_norm(ledger.y)[rows]
     rows = rows[ledger.settled[rows]]
+    if not s.elsewhere:
+        rows = rows[(ledger.selected[rows] == scores[rows].argmax(-1)).all(-1)]
     back = [rows[:0]]
     if len(rows):
         state = _begin(ledger, scores, rows, s)
+        if math.isfinite(s.longest):
+            state.h = _limited(state, s)
         going = rows
         while len(going):
             going, returned = _step(ledger, state, s)
@@ -146,16 +150,27 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> tuple[Tensor, Tensor]:
     state.tries = state.tries + 1
     factor = (0.9 * ratio.clamp_min(1e-6) ** -0.5).clamp(0.2, 4.0)
     state.h = state.h * torch.where(usable & ~resurgent, factor, 0.25)
-    # d ln S/d tau = 2 p^T m/S <= 2 N°(G(p)), and N°(G(p)) has closed on the best margin.
-    rate = 2 * state.geometry.dual_norm(state.p)
-    if state.geometry.grows_exponentially:
-        state.h = torch.minimum(state.h, _LONGEST_LEAP / rate)
+    state.h = _limited(state, s)
     stalled = state.h < _SMALLEST_STEP
     out = state.tries >= s.late_steps
     for flag, status in ((stalled, Status.STALLED), (out, Status.LATE_STEPS)):
         for row in state.live[flag & ~done & ~sudden].tolist():
             ledger.status[row] = status
     return torch.nonzero(~(done | sudden | stalled | out)).squeeze(-1), returned
+
+
+def _limited(state: _Late, s: Settings) -> Tensor:
+    """(b,) the steps to try next, none longer than the growth it may bring."""
+    # d ln S/d tau = 2 p^T m/S <= 2 N°(G(p)), and N°(G(p)) has closed on the best margin.
+    # Combined: d ln |W|/d tau <= N°(G(p))/|W|.
+    rate, longest = state.geometry.dual_norm(state.p), s.longest
+    if state.geometry.grows_exponentially:
+        rate, longest = 2 * rate, min(longest, _LONGEST_LEAP)
+    elif not math.isfinite(longest):
+        return state.h
+    else:
+        rate = rate * torch.exp(-state.geometry.log_size(state.y))
+    return torch.minimum(state.h, longest / rate)
 
 
 def _resurgent(state: _Late, result: DoubleStep, at: Tensor, s: Settings) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Settings:
     """Largest ln N(W); THEORY.md 3: the slowest coordinates ask for 3,700 at 1e-4."""
     early_steps: int = 600
     late_steps: int = 600
+    elsewhere: bool = True
+    """Are rows followed late that settled on other than optimal tokens?"""
+    longest: float = inf
+    """Largest growth of the log size in one late step, for what is summed over steps: their
+    length is otherwise that of the orbit's own error control."""
     handover: float = 40.0
     """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
     below rounding.  Near-tied scores ask for more (``phases.settled``)."""

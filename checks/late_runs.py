@@ -1,0 +1,147 @@
+"""Cases followed to their late orbit, with a certified optimum: what the rate claims share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from checks import judging
+from checks.cases import Case
+from checks.context import Context
+from checks.flow import integrate
+from checks.flow.orbit import Orbit
+from checks.flow.settings import Settings
+from checks.late_probe import LateOrbit, LateProbe
+from checks.limit_checks import result, unmet, vacuous
+from checks.outcomes import CaseResult, Measurement, Outcome
+from checks.rounding import Norm
+from checks.svm import SvmSolution
+
+CLEAR = 10.0
+"""An inequality is refuted beyond this many times its error bound, undecided up to there."""
+OWN: dict[str, tuple[Norm, Norm]] = {
+    "diagonal": ("l1", "l1"), "combined": ("l2", "frobenius"), "factored": ("nuclear", "nuclear"),
+}  # fmt: skip
+"""Model -> the norm it is claimed to minimise, of vectors and of matrices."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """One run that reached the infimum.  margins: signed margins of the assumptions."""
+
+    case: Case
+    orbit: LateOrbit
+    optimum: SvmSolution
+    margins: dict[str, float]
+    tolerance: float
+    """Local error of a late step, in ``Geometry.distance``."""
+
+
+def own_norm(case: Case) -> Norm:
+    """The norm that the case's model is claimed to minimise."""
+    return OWN[case.start.model][case.start.weights.ndim - 1]
+
+
+def measure(
+    cases: Sequence[Case],
+    context: Context,
+    settings: Settings,
+    judge: Callable[[Late], CaseResult],
+    *,
+    on_orbit: bool = False,
+) -> list[CaseResult]:
+    """Judge the late orbit of every case whose assumptions are met and whose run reaches the
+    infimum; the others say why not.  All cases are of one shape and model."""
+    checked = [_prepared(case, context) for case in cases]
+    ready = [found for found in checked if not isinstance(found, CaseResult)]
+    probe = LateProbe(on_orbit)
+    orbit = _integrated([case for case, _, _ in ready], settings, probe, context)
+    out, row = [], 0
+    for found in checked:
+        if isinstance(found, CaseResult):
+            out.append(found)
+            continue
+        assert orbit is not None
+        out.append(_judged(found, orbit, row, probe, settings, judge))
+        row += 1
+    return out
+
+
+_Ready = tuple[Case, dict[str, float], SvmSolution]
+
+
+def _prepared(case: Case, context: Context) -> _Ready | CaseResult:
+    margins, missing = unmet(case, context.assumptions)
+    if missing:
+        return vacuous(case, margins, missing)
+    norm = own_norm(case)
+    solutions, failure = judging.solutions(case.problem, (norm,))
+    if failure == judging.NOT_SEPARABLE:
+        return vacuous(case, {**margins, "separable": 0.0}, "separable")
+    if failure:
+        return result(case, Outcome.INCONCLUSIVE, failure, margins, informative=False)
+    margins["separable"] = 1 / solutions[norm].upper
+    return case, margins, solutions[norm]
+
+
+def _integrated(
+    cases: Sequence[Case], settings: Settings, probe: LateProbe, context: Context
+) -> Orbit | None:
+    if not cases:
+        return None
+    problems, starts = [c.problem for c in cases], [c.start for c in cases]
+    settings = replace(settings, elsewhere=False)  # they are vacuous here
+    return integrate.integrate(problems, starts, settings, [probe], context.device)
+
+
+def _judged(
+    ready: _Ready,
+    orbit: Orbit,
+    row: int,
+    probe: LateProbe,
+    settings: Settings,
+    judge: Callable[[Late], CaseResult],
+) -> CaseResult:
+    case, margins, optimum = ready
+    if not orbit.settled[row]:
+        reason = orbit.status[row].advice
+        return result(case, Outcome.INCONCLUSIVE, reason, margins, informative=False)
+    margins["infimum-reached"] = least_margin(case, orbit, row)
+    if not (orbit.selected[row] == case.problem.optimal).all():
+        return vacuous(case, margins, "infimum-reached")
+    late = probe.orbit(row, case.problem, orbit.selected[row])
+    if late is None:
+        reason = "the run ended in its first late step: it has no late orbit"
+        return result(case, Outcome.INCONCLUSIVE, reason, margins, informative=False)
+    found = judge(Late(case, late, optimum, margins, settings.late_tolerance))
+    return replace(found, optima=(optimum.record,))
+
+
+def least_margin(case: Case, orbit: Orbit, row: int) -> float:
+    """Smallest margin of the optimal tokens at the run's final direction."""
+    problem, direction = case.problem, orbit.direction[row]
+    delta = np.take_along_axis(problem.tokens, problem.optimal[:, None, None], axis=1)
+    delta = delta - problem.tokens
+    if direction.size == problem.dim:
+        pulls = problem.queries * direction.ravel()
+    else:
+        pulls = problem.queries @ direction.reshape(problem.dim, problem.dim).T
+    rows = (delta * pulls[:, None, :]).sum(-1)
+    others = np.ones(rows.shape, dtype=bool)
+    np.put_along_axis(others, problem.optimal[:, None], False, axis=1)
+    return float(rows[others].min())
+
+
+def judged(measured: Measurement) -> Outcome:
+    """Held up to the bound, refuted beyond CLEAR times it, undecided between."""
+    if measured.ratio <= 1:
+        return Outcome.HELD
+    return Outcome.FALSIFIED if measured.ratio > CLEAR else Outcome.INCONCLUSIVE
+
+
+def thin(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """At most 64 points of a curve."""
+    keep = np.unique(np.linspace(0, len(x) - 1, 64).astype(int))
+    return [(float(a), float(b)) for a, b in zip(x[keep], y[keep], strict=True)]
