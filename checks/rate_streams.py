@@ -81,7 +81,7 @@ TIME_DIAGONAL = Stream(
         Source("diagonal/separable/small", SETTLES_ELSEWHERE),
     ),
     shapes=_CLOCKED,
-    share=0.3,
+    share=0.35,
     searched=False,
 )
 TIME_COMBINED = Stream(
