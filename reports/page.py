@@ -37,8 +37,8 @@ _FACES = (  # file, family, weight, style; licence in static/OFL.txt
     ("stix-two-math-subset", "STIX Two Math", 400, "normal"),
 )
 
-LARGEST = 980_000
-"""Bytes of a page: a megabyte, with room for what the file system or a server adds."""
+LARGEST = 1_000_000
+"""Bytes of a page: a megabyte, as browsers and servers count it."""
 SPARED = (
     "the numbers of the shown cases",
     "curves of further cases beside the worst",
