@@ -20,7 +20,7 @@ _ORDERS = (("1", "2", "d-1", "d", "2d"), ("one", "between", "full"))
 """Of axes whose values are no numbers: widths in terms of d, and ranks."""
 
 
-INFIMUM = "the infimum"
+INFIMUM, ELSEWHERE = "the infimum", "settled elsewhere"
 """What is found of a run in an atlas that asks no more than whether the infimum is reached."""
 _WILSON = 1.959963984540054
 """The normal distribution's 97.5 % point."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checks.grids import ELSEWHERE, INFIMUM
 from checks.streams import SETTLES_ELSEWHERE, SHAPES, Source, Stream
 
 LATE_FACTORED = Stream(
@@ -104,6 +105,7 @@ SHARES = Stream(
         for problem in ("separable", "equal-scores", "near-tied")
         for start in ("small", "random")
     ),
+    must_see=tuple(f"found: {what}" for what in (INFIMUM, ELSEWHERE)),
     shapes=((2, 3, 3), (5, 4, 8), (3, 3, 4), (4, 3, 6)),
     share=1.0,
     searched=False,  # it would draw other shares

@@ -9,7 +9,7 @@ from checks.cases import Case
 from checks.context import Context
 from checks.families import family
 from checks.flow import integrate
-from checks.grids import INFIMUM
+from checks.grids import ELSEWHERE, INFIMUM
 from checks.late_runs import least_margin
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Outcome
@@ -47,7 +47,7 @@ def shares(cases: Sequence[Case], context: Context) -> list[CaseResult]:
             reached = bool((orbit.selected[row] == case.problem.optimal).all())
             outcome = Outcome.HELD if reached else Outcome.VACUOUS
             reason = "" if reached else "a sample settled on another token"
-            found = INFIMUM if reached else "settled elsewhere"
+            found = INFIMUM if reached else ELSEWHERE
         regions = (*case.regions, *_axes(case), f"found: {found}")
         out.append(result(case, outcome, reason, margins, informative=True, regions=regions))
     return out

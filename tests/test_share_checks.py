@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from scipy.stats import binomtest
 
-from checks import share_checks
+from checks import rate_streams, share_checks
 from checks.budgets import PROFILES
 from checks.context import Context
 from checks.grids import grids, place_of, wilson
@@ -38,6 +38,14 @@ def test_trapped_starts_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = grids(Counter(place_of(r.regions) for r in found))
     assert [grid["cells"][0][0]["share"] for grid in maps] == [0.0, 0.0]
     assert {grid["cells"][0][0]["n"] for grid in maps} == {4}
+
+
+@pytest.mark.parametrize(("start", "decided"), [("separating", False), ("random", True)])
+def test_runs_of_both_kinds_are_asked_for(start: str, decided: bool) -> None:
+    """Negative control: where every start reaches the infimum the claim is not held."""
+    found = share_checks.shares(cases(f"diagonal/separable/{start}", (5, 4, 8), 16), CONTEXT)
+    seen = {label for r in found for label in r.regions}
+    assert (set(rate_streams.SHARES.must_see) <= seen) is decided
 
 
 def test_a_cell_says_how_many_of_how_many() -> None:

@@ -115,12 +115,11 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         kind="selection",
         title="How vacuous S2 is: the share of starts that reach the infimum",
         statement=(
-            "No theorem, a count: of runs on separable data, from small and from random starts, "
-            "of separate and of combined diagonal weights, how many settle on the optimal token "
-            "of every sample, by the data's size and by what their scores are like.  Where the "
-            "infimum is not reached S2 says nothing."
+            "Some starts reach the infimum and some do not, so S2 is neither empty nor without "
+            "its condition: counted over separable data, small and random starts, separate and "
+            "combined diagonal weights, by the data's size and by what their scores are like."
         ),
-        latex=r"\Pr \bigl[ L(t) \to L^* \bigr] = \; ?",
+        latex=r"0 < \Pr \bigl[ L(t) \to L^* \bigr] < 1",
         citation=derived(
             "Frontier: a count.  With n >= 2 samples lambda of a sample that settles on another "
             "token is exponentially small, and nothing brings it back (THEORY.md 5)."
@@ -129,7 +128,10 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         assumptions=("optimal-unique", "realisable"),
         rests_on=("flow.orbit",),
         expect="open",
-        falsified_by="Nothing: the shares are reported with their 95 % intervals.",
+        falsified_by=(
+            "No run: without one of either kind it is inconclusive.  The shares have 95\u00a0% "
+            "intervals."
+        ),
         not_shown=(
             "Shares of other distributions of data and starts.  Runs are counted where they "
             "settle, at margins of 40 nats; the certificate of the tokens selected is not asked."
