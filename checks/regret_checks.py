@@ -59,7 +59,7 @@ def regret(cases: Sequence[Case], context: Context) -> list[CaseResult]:
 
 
 def regret_beyond(cases: Sequence[Case], context: Context) -> list[CaseResult]:
-    """control.regret-diagonal, -combined: the same of 1.1 gamma*; wrong."""
+    """control.regret-diagonal, -combined: the same of 1.25 gamma*; wrong."""
     return _measure(cases, context, lambda run: _regret(run, BEYOND))
 
 
@@ -69,7 +69,7 @@ def window(cases: Sequence[Case], context: Context) -> list[CaseResult]:
 
 
 def window_beyond(cases: Sequence[Case], context: Context) -> list[CaseResult]:
-    """control.dual-window: no window falls below 1.1 gamma*; wrong."""
+    """control.dual-window: no window falls below 1.25 gamma*; wrong."""
     return _measure(cases, context, lambda run: _window(run, BEYOND), whole=True)
 
 
