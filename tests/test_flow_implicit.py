@@ -13,9 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from checks.cases import campaign_specs, decode
 from checks.flow import implicit
 from checks.flow.combined import VectorGeometry
 from checks.flow.geometries import DiagonalGeometry, Geometry
+from checks.flow.integrate import Batch
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.reference import lsoda
 from checks.flow.rows import Rows
@@ -342,3 +344,23 @@ def test_too_few_iterations_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     h = torch.full((3,), 0.1, dtype=torch.float64)
     monkeypatch.setattr(implicit, "NEWTON_LIMIT", 2)
     assert not implicit.implicit_step(geometry, y, uniform(mask), h, kappa, mask).converged.any()
+
+
+@pytest.mark.parametrize("model", ["diagonal", "combined-diagonal", "combined"])
+def test_linearise_is_the_derivative_of_the_step(model: str) -> None:
+    drawn = campaign_specs("slope", f"{model}/separable/random", (3, 3, 4), 0, range(3))
+    cases = [decode(spec) for spec in drawn]
+    geometry = Batch.of([c.problem for c in cases], [c.start for c in cases]).geometry
+    y = geometry.initial()
+    count = geometry.margins(y).shape[1]
+    p = torch.full((3, count), 1.0 / count, dtype=torch.float64)
+    step, rho = torch.full((3,), 0.25).double(), torch.full((3,), 0.5).double()
+    _, slope = geometry.linearise(y, p, step, rho)
+    assert torch.isfinite(slope).all()
+    for r in range(count):
+        moved = torch.zeros_like(p)
+        moved[:, r] = 1e-5
+        ahead, behind = (geometry.linearise(y, p + sign * moved, step, rho)[0] for sign in (1, -1))
+        # Central differences: cubes of 1e-5, and rounding of margins over 1e-5.
+        error = ((ahead - behind) / 2e-5 - slope[:, :, r]).abs().max()
+        assert error <= 1e-8 * slope.abs().max()
