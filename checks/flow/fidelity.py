@@ -46,11 +46,15 @@ _ACTIVE = 1e-6
 """A constraint with less than this share of p over a step moves no weight by 1e-3 in it,
 nor does it count as active; one that crosses it during the step makes it unauditable."""
 
+_FELT = "nearly dependent constraints feel the terms left out"
 _BALANCED = 1e-3
 """Active margins are equal up to the local error of a step, 1e-4 times their condition; one
 that becomes active within the step starts it further off."""
 _SMALL = 1e-6
 """The reference's 1e-11 of the largest entry is 1e-5 of a direction this small."""
+_SHARED = 1e-5
+"""Pull of constraints on each other's part of p, relative to theirs, that no log weight feels:
+over a step of rescaled time 10 it is 1e-4, a tenth of STEP_BOUND."""
 _LEFT_OUT = -np.log(_ACTIVE) / 1e-4
 """Times e^-rho: the direction of which the terms left out, e^-rho ln(1/p), are 1e-4."""
 
@@ -139,7 +143,8 @@ class Auditor:
             size = np.abs(k * q).sum() or 1.0
             up, down = plus * np.exp(before / 2), minus * np.exp(-before / 2)
             moved = np.abs(k * q - (up * up - down * down) / 2).max()
-            return Audit("raw", float(error / size), stretch.log_norm, change=float(moved / size))
+            off, went = float(error / size), float(moved / size)
+            return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
         with np.errstate(divide="ignore"):
             log_plus, log_minus = 2 * np.log(np.abs(plus)), 2 * np.log(np.abs(minus))
         shift = max((log_plus + before).max(), (log_minus - before).max())
@@ -275,7 +280,7 @@ class Auditor:
         if balance is not None:
             mended = balance(state, active)
             if mended is None:
-                return None, "nearly dependent constraints feel the terms left out"
+                return None, _FELT
             state = mended
         field = field_of(active)
         if field(state)[1].min() < -_ACTIVE:
@@ -283,6 +288,8 @@ class Auditor:
         end = move(lambda u: field(u)[0], state, stretch.step)
         if field(end)[1].min() < -_ACTIVE:
             return None, "the active set changes within the step"
+        if balance is not None and balance(end, active) is None:
+            return None, _FELT
         return end, ""
 
 
@@ -300,10 +307,14 @@ def _mend(active: Array, slope: Array, margins: Array, log_norm: float) -> Array
 
     None where the terms that the reduced field leaves out, e^-rho ln(1/p), are felt: nearly
     dependent constraints, of eigenvalue sigma in H, answer them by e^-rho ln(1/p)/sigma.
+    Where sigma is rounding they alone decide how such constraints share p, and it matters if
+    a coordinate of hardly any slope tells the constraints apart.
     """
     h = (active * slope) @ active.T
     values, vectors = np.linalg.eigh(h)
     kept = values > 1e-11 * values[-1]
+    if np.abs(active.T @ vectors[:, ~kept]).max(initial=0.0) > _SHARED * np.abs(active).max():
+        return None
     if np.exp(-log_norm) * -np.log(_ACTIVE) > 1e-4 * values[kept].min():
         return None
     inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
