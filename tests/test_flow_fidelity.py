@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import implicit, late
+from checks.cases import case_from_record
+from checks.flow import fidelity, implicit, late
 from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks
 from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
@@ -21,6 +23,7 @@ from checks.flow.orbit import Orbit
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import ReferenceFailure, lsoda
 from checks.flow.settings import Settings
+from checks.parts import PINNED
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
 
 SETTINGS = Settings(early_steps=500, late_steps=120)
@@ -55,6 +58,31 @@ def run(model: str, settings: Settings = SETTINGS, count: int = 5) -> Audited:
     rows = [r for r in range(count) if orbit.settled[r] and orbit.late_steps[r] > 0]
     auditors = {r: Auditor(problems[r], starts[r], orbit.selected[r]) for r in rows}
     return Audited(orbit, rows, auditors, recorder.stretches)
+
+
+def test_a_share_of_p_that_entropy_decides_is_not_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two constraints told apart by a coordinate of hardly any slope, in a step of length 5."""
+    name = "constraints-told-apart-by-a-coordinate-of-no-slope.json"
+    case = case_from_record(json.loads((PINNED / name).read_text()))
+    recorder = Recorder([0])
+    orbit = integrate([case.problem], [case.start], Settings(), [recorder])
+    auditor, last = Auditor(case.problem, case.start, orbit.selected[0]), recorder.stretches[0][-1]
+    assert auditor.audit(last).reason == fidelity._FELT
+    # Negative control: the reduced field shares p its own way, and finds the step far off.
+    monkeypatch.setattr(fidelity, "_SHARED", np.inf)
+    wrong = auditor.audit(last).deviation
+    assert wrong is not None
+    assert wrong > 1
+    # Who is right: hundreds of late steps, where this run made six, end within the bound.
+    fine = Recorder([0])
+    settings = Settings(late_tolerance=1e-7, longest=0.05, late_steps=6000, gap=0.0, horizon=29.0)
+    integrate([case.problem], [case.start], settings, [fine])
+    ends = np.cumsum([s.step for s in recorder.stretches[0]])
+    times = np.cumsum([s.step for s in fine.stretches[0]])
+    states = np.array([s.after for s in fine.stretches[0]])
+    there = np.array([np.interp(ends[-1], times, u) for u in states.T])
+    assert times[-1] > ends[-1]
+    assert np.abs(there - last.after).max() <= STEP_BOUND
 
 
 @pytest.mark.parametrize("model", MODELS)
