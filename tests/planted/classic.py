@@ -139,7 +139,8 @@ def separable_ignored(patch: pytest.MonkeyPatch) -> None:
                 found = honest(part, norm, exact)
             except svm.NotSeparable:
                 continue
-            return replace(found, active=np.resize(found.active, len(c)))
+            multipliers = np.pad(found.multipliers, (0, len(c) - count))
+            return replace(found, active=np.resize(found.active, len(c)), multipliers=multipliers)
         raise AssertionError("not even one constraint is separable")
 
     everywhere(patch, honest, lenient)
