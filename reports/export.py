@@ -40,7 +40,7 @@ _SETTINGS: dict[Any, Any] = {
 def export(directory: Path) -> list[Path]:
     """Write the curves, portraits, grids and histograms of DIR's evidence; the files' paths.
 
-    About a second each on one core: a whole run has some two hundred.
+    About a second each on one core: a whole run has some five hundred.
 
     The same evidence gives the same bytes.  Raises BadReport without matplotlib, for a bad
     directory, or where nothing can be written.
