@@ -7,7 +7,7 @@ import math
 from markupsafe import Markup, escape
 
 from reports.figures import Phase, Point
-from reports.plots import path_of, simplified
+from reports.plots import Frames, path_of, simplified
 from reports.text import plural
 
 _SIZE, _MIDDLE, _UNIT = 640, 320, 248
@@ -17,16 +17,14 @@ _TURN = (math.cos(math.radians(28)), math.sin(math.radians(28)), 0.36)
 Place = tuple[float, float]
 
 
-def phase_portrait(phase: Phase) -> Markup:
-    """The portrait; SVG of 640 x 640 units, or "" without a path."""
+def phase_portrait(phase: Phase, frames: Frames | None = None) -> Markup:
+    """The portrait; SVG of 640 x 640 units, or "" without a path.
+
+    frames: of the page that it is for, on which several claims may have the same one.
+    """
     if not any(points for _, points in phase.paths):
         return Markup("")
-    out = [
-        f'<svg class="phase" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
-        f'aria-label="{escape(_words(phase))}">',
-        _sphere(phase),
-        *_axes(phase),
-    ]
+    out = [_sphere(phase), *_axes(phase)]
     for reached, points in sorted(phase.paths, key=lambda path: path[0]):
         places = simplified([_place(p) for p in points])
         style = "s0" if reached else "s5"
@@ -35,8 +33,11 @@ def phase_portrait(phase: Phase) -> Markup:
             f'<g class="{style}"><path class="way" d="{path_of(places)}"/>'
             f'<circle class="from" cx="{x0}" cy="{y0}"/><circle cx="{x1}" cy="{y1}"/></g>'
         )
-    out += [_face(phase), "</svg>"]
-    return Markup("".join(out))
+    drawn = (frames or Frames())("".join([*out, _face(phase)]))
+    return Markup(
+        f'<svg class="phase" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
+        f'aria-label="{escape(_words(phase))}">{drawn}</svg>'
+    )
 
 
 def projected(point: Point) -> Place:
