@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from checks import assumptions, judging
 from checks.barriers import loss_barrier, loss_excess
 from checks.cases import Case
 from checks.context import Context
-from checks.flow import integrate
-from checks.late_runs import least_margin, own_norm
-from checks.limit_checks import result, unmet, vacuous
+from checks.late_runs import at_handover, own_norm
+from checks.limit_checks import result, unmet
 from checks.outcomes import CaseResult, Outcome
 
 NEAR = 0.25
@@ -31,35 +29,23 @@ def below_sum(cases: Sequence[Case], context: Context) -> list[CaseResult]:
 
 
 def _measure(cases: Sequence[Case], context: Context, summed: bool = False) -> list[CaseResult]:
-    checked = [(case, *_before(case, context)) for case in cases]
-    ready = [case for case, _, missing in checked if not missing]
-    if not ready:
-        return [vacuous(case, margins, missing) for case, margins, missing in checked]
-    # The hand-over decides: nothing is asked of the late phase, its first step is enough.
-    settings = replace(context.budget.settings, late_steps=1)
-    orbit = integrate.integrate(
-        [c.problem for c in ready], [c.start for c in ready], settings, device=context.device
-    )
-    rows = {id(case): row for row, case in enumerate(ready)}
     out = []
-    for case, margins, missing in checked:
-        if missing:
-            out.append(vacuous(case, margins, missing))
+    for run in at_handover([(case, *_before(case, context)) for case in cases], context):
+        if isinstance(run, CaseResult):
+            out.append(run)
             continue
-        row, share = rows[id(case)], _share(case, summed)
+        share, reason = _share(run.case, summed), run.reason
         near = NEAR <= share < 1
-        if not orbit.settled[row]:
-            outcome, reason = Outcome.INCONCLUSIVE, orbit.status[row].advice
+        if run.reached is None:
+            outcome = Outcome.INCONCLUSIVE
         elif share >= 1:
             outcome, reason = Outcome.VACUOUS, "the loss starts above this barrier"
         else:
-            reached = bool((orbit.selected[row] == case.problem.optimal).all())
-            outcome = Outcome.HELD if reached else Outcome.FALSIFIED
-            reason = "" if reached else "a sample settled on another token"
-            margins["separable"] = least_margin(case, orbit, row) if reached else np.nan
-            near = near and not (summed and reached)
-        inputs = {**case.inputs(), "loss over barrier": share}
-        out.append(result(case, outcome, reason, margins, informative=near, inputs=inputs))
+            outcome = Outcome.HELD if run.reached else Outcome.FALSIFIED
+            run.margins["separable"] = run.least if run.reached else np.nan
+            near = near and not (summed and run.reached)
+        inputs = {**run.case.inputs(), "loss over barrier": share}
+        out.append(result(run.case, outcome, reason, run.margins, informative=near, inputs=inputs))
     return out
 
 

@@ -119,6 +119,51 @@ def _judged(
     return replace(found, optima=(optimum.record,))
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """A case's run where the early phase left it.  margins: signed margins of the assumptions;
+    reached: is every sample on its optimal token, None where some has not settled, for ``reason``;
+    least: smallest margin of the optimal tokens there."""
+
+    case: Case
+    margins: dict[str, float]
+    reached: bool | None
+    reason: str
+    least: float
+
+
+def at_handover(
+    checked: Sequence[tuple[Case, dict[str, float], str]], context: Context
+) -> list[CaseResult | Arrival]:
+    """Every case followed to the hand-over, which decides on what tokens it settled.
+
+    checked: cases, the signed margins of their assumptions, and the first that is unmet, which
+    makes the case VACUOUS without a run.  All cases are of one shape and model.
+    """
+    ready = [case for case, _, missing in checked if not missing]
+    if not ready:
+        return [vacuous(case, margins, missing) for case, margins, missing in checked]
+    # Nothing is asked of the late phase: its first step is enough.
+    settings = replace(context.budget.settings, late_steps=1)
+    orbit = integrate.integrate(
+        [c.problem for c in ready], [c.start for c in ready], settings, device=context.device
+    )
+    out: list[CaseResult | Arrival] = []
+    row = 0
+    for case, margins, missing in checked:
+        if missing:
+            out.append(vacuous(case, margins, missing))
+            continue
+        if orbit.settled[row]:
+            reached = bool((orbit.selected[row] == case.problem.optimal).all())
+            reason = "" if reached else "a sample settled on another token"
+            out.append(Arrival(case, margins, reached, reason, least_margin(case, orbit, row)))
+        else:
+            out.append(Arrival(case, margins, None, orbit.status[row].advice, np.nan))
+        row += 1
+    return out
+
+
 def least_margin(case: Case, orbit: Orbit, row: int) -> float:
     """Smallest margin of the optimal tokens at the run's final direction."""
     problem, direction = case.problem, orbit.direction[row]
