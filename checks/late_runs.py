@@ -16,6 +16,7 @@ from checks.flow.settings import Settings
 from checks.late_probe import LateOrbit, LateProbe
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement, Outcome
+from checks.problems import Array, constraints_of
 from checks.rounding import Norm
 from checks.svm import SvmSolution
 
@@ -164,19 +165,15 @@ def at_handover(
     return out
 
 
+def rows_of(case: Case) -> Array:
+    """(R, D) constraints of the optimal tokens, in the coordinates of the flattened weights."""
+    constraints = constraints_of(case.problem)
+    return constraints.matrices if case.start.weights.ndim == 2 else constraints.rows
+
+
 def least_margin(case: Case, orbit: Orbit, row: int) -> float:
     """Smallest margin of the optimal tokens at the run's final direction."""
-    problem, direction = case.problem, orbit.direction[row]
-    delta = np.take_along_axis(problem.tokens, problem.optimal[:, None, None], axis=1)
-    delta = delta - problem.tokens
-    if direction.size == problem.dim:
-        pulls = problem.queries * direction.ravel()
-    else:
-        pulls = problem.queries @ direction.reshape(problem.dim, problem.dim).T
-    rows = (delta * pulls[:, None, :]).sum(-1)
-    others = np.ones(rows.shape, dtype=bool)
-    np.put_along_axis(others, problem.optimal[:, None], False, axis=1)
-    return float(rows[others].min())
+    return float((rows_of(case) @ orbit.direction[row].ravel()).min())
 
 
 def judged(measured: Measurement) -> Outcome:

@@ -10,7 +10,7 @@ import numpy as np
 from checks import judging, late_runs
 from checks.cases import Case
 from checks.context import Context
-from checks.late_runs import CLEAR, Late, thin
+from checks.late_runs import CLEAR, Late, rows_of, thin
 from checks.limit_checks import result
 from checks.outcomes import CaseResult, Measurement, Outcome
 from checks.problems import Array, constraints_of
@@ -129,7 +129,7 @@ def _regret_bound(run: Late, factor: float) -> Bound:
     direction = run.optimum.solution.ravel() / judging.norm_of(
         run.optimum.solution, run.optimum.norm
     )
-    rows = _rows(run)
+    rows = rows_of(run.case)
     gap = _gap(run, factor * float((rows @ direction).min()))
     if run.case.start.model == "diagonal":
         constant, drift = _entropy(run, direction), len(late.tau) * run.tolerance
@@ -146,11 +146,6 @@ def _regret_bound(run: Late, factor: float) -> Bound:
         surely_right=constant + sums.spread * sums.inverse[1],
         error=drift,
     )
-
-
-def _rows(run: Late) -> Array:
-    constraints = constraints_of(run.case.problem)
-    return constraints.matrices if run.case.start.weights.ndim == 2 else constraints.rows
 
 
 def _mirror(run: Late) -> tuple[Array, Array]:
