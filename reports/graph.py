@@ -217,7 +217,13 @@ def _node(run: Run, key: str, box: tuple[float, float, int], standing: Standing)
 
 
 def anchor(run: Run, key: str) -> str:
-    """The id of a claim's section: its key, made unique where cleaning merged two keys."""
+    """The id that a page's own links give a claim's section: short, as there are a thousand."""
+    return f"c{next((i for i, r in enumerate(run.records) if r.key == key), '')}"
+
+
+def lasting_anchor(run: Run, key: str) -> str:
+    """The id by which to link to a claim from elsewhere: its key, the same in every run, made
+    unique where cleaning merged two keys."""
     mine = slug(key)
     same = [r.key for r in run.records if slug(r.key) == mine]
     at = same.index(key) if key in same else 0

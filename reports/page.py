@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from reports.compare import Change, changes_of, told
 from reports.dropped import dropped_table
 from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
-from reports.graph import anchor, claim_graph
+from reports.graph import anchor, claim_graph, lasting_anchor
 from reports.icons import mask
 from reports.junit import junit_of
 from reports.latex import latex_of
@@ -27,7 +28,15 @@ from reports.mathml import formula, prose
 from reports.planted import read_planted
 from reports.portraits import phase_portrait
 from reports.run import Run, read_run
-from reports.standing import STANDINGS, common_limits, sentence_verdicts, standings_of, unmet
+from reports.standing import (
+    MANY,
+    STANDINGS,
+    common_limits,
+    sentence_verdicts,
+    shared_limits,
+    standings_of,
+    unmet,
+)
 from reports.summary import summary_of
 
 _HERE = Path(__file__).parent
@@ -99,6 +108,7 @@ def page_of(
         headline=headline(run),
         used=[s for s in STANDINGS.values() if s.key in shown],
         anchor=lambda key: anchor(run, key),
+        lasting_anchor=lambda key: lasting_anchor(run, key),
         unmet=lambda record: unmet(run, record, standings),
         rests_upon=_rests_upon(run),
         status=_status(run),
@@ -112,6 +122,9 @@ def page_of(
         spared=[name in spared for name in SPARED],
         left_out=spared,
         common=common_limits(sentences),
+        shared_limits=shared_limits(run),
+        limits_of=lambda evidence: limits_of(run, evidence),
+        reasons=shared_reasons(run),
         planted=read_planted(),
         dropped=dropped_table(run),
         real=[r for r in run.records if r.key.startswith("data.")],
@@ -196,6 +209,7 @@ def _environment() -> Environment:
         arrays=text.arrays,
         axis_label=text.axis_label,
         short=text.first_sentence,
+        opening=text.opening,
         ratio_place=plots.ratio_place,
     )
     return environment
@@ -234,8 +248,8 @@ def _assumed(run: Run) -> list[Assumption]:
 
 
 def assumption_anchor(run: Run, key: str) -> str:
-    """The id of an assumption's entry; unique, like a claim's."""
-    return _unique("a", key, [a.key for a in _assumed(run)])
+    """The id that a page's own links give an assumption's entry, like a claim's."""
+    return f"a{next((i for i, a in enumerate(_assumed(run)) if a.key == key), '')}"
 
 
 def _unique(kind: str, key: str, keys: list[str]) -> str:
@@ -243,6 +257,24 @@ def _unique(kind: str, key: str, keys: list[str]) -> str:
     same = [other for other in keys if text.slug(other) == text.slug(key)]
     at = same.index(key) if key in same else 0
     return f"{kind}-{text.slug(key)}" + (f":{at}" if at else "")
+
+
+def limits_of(run: Run, evidence: Evidence) -> tuple[list[str], list[int]]:
+    """What a claim alone says is not shown, and the places of the rest in ``shared_limits``."""
+    places = {words: i for i, words in enumerate(shared_limits(run), 1)}
+    said = text.sentences_of(evidence.not_shown)
+    return [s for s in said if s not in places], sorted(places[s] for s in said if s in places)
+
+
+def shared_reasons(run: Run) -> dict[str, int]:
+    """The reasons of tolerances that several claims give, and how many do."""
+    given = Counter(
+        because
+        for record in run.records if record.evidence is not None
+        for because in {t.because for t in record.evidence.tolerances if t.because}
+        if record.about.kind != "symbolic"
+    )  # fmt: skip
+    return {because: n for because, n in given.most_common() if n >= MANY}
 
 
 def _quotes(evidence: Evidence, run: Run) -> bool:

@@ -58,11 +58,10 @@ def line_plot(curve: Curve, timed: Series | None = None, frames: Frames | None =
         shared(_upright(y, curve.y_label)),
         shared(_level(x, base, curve.x_label) + ("" if timed is None else _clock(x, timed))),
     ]
-    out.append('<g class="line">')  # the n-th path has the n-th style, as its place in the key
-    for segments in drawn:
+    for segments in drawn:  # the n-th path has the n-th style, as its place in the key
         corners = [simplified([(x.at(a), y.at(b)) for a, b in segment]) for segment in segments]
         out.append(f'<path d="{"".join(map(path_of, corners))}"/>')
-    out.append("</g></svg>")
+    out.append("</svg>")
     return Markup("".join(out))
 
 

@@ -68,14 +68,24 @@ def first_sentence(words: str) -> str:
     return next(iter(sentences_of(words)), "")
 
 
+def opening(words: str, most: int = 40) -> str:
+    """The first words of ``words``, ``most`` characters at most and one word at least."""
+    return re.match(r"\s*(.{1,%d})(?!\S)|\s*\S*" % most, words)[0].strip() or words
+
+
 def slug(key: str) -> str:
     """``key`` as an id: letters, digits, dot, dash, underscore.  Not injective by itself."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", key) or "claim"
 
 
 def arrays(data: dict[str, Any]) -> str:
-    """JSON of named arrays, one row of numbers a line, to three figures: a case file is exact."""
-    parts = [f" {json.dumps(name)}: {_rows(value)}" for name, value in data.items()]
+    """JSON of named arrays, one row of numbers a line, to three figures: a case file is exact.
+
+    Scores are left out where labels, tokens and head are there, which give them.
+    """
+    told = {"labels", "tokens", "head"} <= data.keys()
+    kept = {name: value for name, value in data.items() if not (told and name == "scores")}
+    parts = [f" {json.dumps(name)}: {_rows(value)}" for name, value in kept.items()]
     return "{\n" + ",\n".join(parts) + "\n}"
 
 

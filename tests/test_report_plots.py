@@ -34,7 +34,7 @@ def curve(points: list[tuple[float, float | None]], *, y_log: bool = False) -> C
 
 def places(svg: str) -> list[list[tuple[float, float]]]:
     """The corners of each piece of the first line drawn."""
-    (path,) = re.findall(r'<g class="line"><path d="([^"]*)"', svg)
+    (path,) = re.findall(r'</g><path d="([^"]*)"', svg)
     return [corners_of(piece) for piece in path.split("M")[1:]]
 
 
