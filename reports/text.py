@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from typing import Any
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -69,8 +70,8 @@ def first_sentence(words: str) -> str:
 
 
 def opening(words: str, most: int = 40) -> str:
-    """The first words of ``words``, ``most`` characters at most and one word at least."""
-    return re.match(r"\s*(.{1,%d})(?!\S)|\s*\S*" % most, words)[0].strip() or words
+    """The first words of ``words``, ``most`` characters at most; all of them where one is longer."""
+    return textwrap.shorten(words, most, placeholder="") or words
 
 
 def slug(key: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checks.flow import phases, rodas
+from checks.flow import phases, rodas, unseen
 from checks.flow.geometries import Geometry
 from checks.flow.ledger import Ledger, LiveRows
 from checks.flow.orbit import Status
@@ -93,7 +93,10 @@ def _step(ledger: Ledger, state: _Early) -> None:
     """One Rosenbrock step of every live row; accepted where its local error is in bounds."""
     new, error, weights = rodas.step(state.geometry, state.pairs, state.y, state.h, state.margins)
     _book(ledger, state, torch.arange(len(state.live), device=new.device), weights)
-    ratio = error / state.tolerance
+    margins = _margins(state.geometry, state.pairs.scores, new)
+    ends = (state.y, state.margins), (new, margins)
+    unfelt = unseen.passed_over(state.geometry, state.pairs, ends, state.h, weights.p)
+    ratio = torch.where(unfelt, torch.inf, error / state.tolerance)
     ratio = torch.where(torch.isfinite(ratio) & torch.isfinite(new).all(-1), ratio, 1e9)
     accepted = ratio <= 1
     ledger.rejected[state.live] += (~accepted).long()
@@ -101,7 +104,7 @@ def _step(ledger: Ledger, state: _Early) -> None:
     state.pending, state.before, state.length, state.error = accepted, state.y, state.h, error
     state.log_clock = weights.log_clock
     state.y = torch.where(accepted.unsqueeze(-1), new, state.y)
-    state.margins = _margins(state.geometry, state.pairs.scores, state.y)
+    state.margins = torch.where(accepted[:, None, None], margins, state.margins)
     # exp and log, not a power: that rounds otherwise in a batch's last rows (determinism.md).
     growth = torch.exp(torch.log(ratio.clamp_min(1e-9)) / -rodas.ORDER)
     state.h = state.h * (0.9 * growth).clamp(0.2, 5.0)

@@ -59,6 +59,11 @@ _LEFT_OUT = -np.log(_ACTIVE) / 1e-4
 """Times e^-rho: the direction of which the terms left out, e^-rho ln(1/p), are 1e-4."""
 
 
+def is_deep(stretch: Stretch) -> bool:
+    """Is it audited by the index-reduced equation, for the tokens of its late phase?"""
+    return stretch.late and stretch.log_norm > _RAW_LIMIT
+
+
 @dataclass(frozen=True)
 class Audit:
     """One stretch: which method, and the largest relative deviation of a weight.
@@ -118,7 +123,7 @@ class Auditor:
     def audit(self, stretch: Stretch) -> Audit:
         """Integrate one stored step again."""
         size = stretch.log_norm
-        deep = stretch.late and size > _RAW_LIMIT
+        deep = is_deep(stretch)
         try:
             if self.start.model == "diagonal":
                 return self._diagonal(stretch, deep)

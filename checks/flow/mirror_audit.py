@@ -51,7 +51,7 @@ class MirrorAuditor(Auditor):
 
     def audit(self, stretch: Stretch) -> Audit:
         try:
-            if stretch.late and stretch.log_norm > fidelity._RAW_LIMIT:
+            if fidelity.is_deep(stretch):
                 return self._deep(stretch)
             reference = Reference(self.problem, "combined", self.start.weights.shape)
             end = lsoda(

@@ -65,7 +65,7 @@ class Curve:
     """At most 64 snapshots a row of named quantities, thinned evenly in the log norm.
 
     Keeps (log_norm, log_time, primal, dual, late) at every accepted step and thins at the
-    end: some 10 numbers a step and row.
+    end: some 10 numbers a step and row.  primal, dual are those of the last late phase alone.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,11 @@ class Curve:
         points = [data[:, where == index][:, 0] for where, data in self._columns if index in where]
         if not points:
             return np.empty((0, 4))
-        return thin(np.stack(points))
+        whole = np.stack(points)
+        # Certificates of a late phase that a token came back in are those of other tokens.
+        early = np.flatnonzero(np.isnan(whole[:, 2]))
+        whole[: early.max(initial=0), 2:] = np.nan
+        return thin(whole)
 
 
 def thin(points: np.ndarray) -> np.ndarray:

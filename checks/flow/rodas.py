@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from checks.flow import unseen
 from checks.flow import weights as attention
 from checks.flow.geometries import Geometry
 from checks.flow.weights import Pairs, Weights
@@ -46,11 +47,14 @@ def step(
 ) -> tuple[Tensor, Tensor, Weights]:
     """One step of length h (B,) from y, where the margins are (B, n, L).
 
-    The new state, its distance to the embedded solution, and the weights p at y.
+    The new state, its distance to the embedded solution (infinite where the method would damp
+    what grows), and the weights p at y.
     """
     weights, slope = attention.weights_jacobian(margins, pairs)
     p = weights.p.flatten(1)
-    matrix = -geometry.velocity_jacobian(y, p, slope)
+    jacobian = geometry.velocity_jacobian(y, p, slope)
+    grows = unseen.grows(jacobian, h)
+    matrix = -jacobian
     inverse_h = 1 / h.unsqueeze(-1)
     matrix.diagonal(dim1=-2, dim2=-1).add_(inverse_h / _GAMMA)
     lu, pivots, _ = torch.linalg.lu_factor_ex(matrix, check_errors=False)
@@ -66,7 +70,8 @@ def step(
             rate = torch.addcmul(rate, inverse_h, _add(None, _C[i], stages))
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
     new = argument + stages[5]
-    return new, geometry.distance(new, argument), weights
+    error = torch.where(grows, torch.inf, geometry.distance(new, argument))
+    return new, error, weights
 
 
 def _add(total: Tensor | None, coefficients: tuple[float, ...], stages: list[Tensor]) -> Tensor:

@@ -1,0 +1,90 @@
+"""What the error estimate of an early step cannot see at large norms.
+
+Late in a run whose samples still change tokens, margins of 1e4 make p a switch: exponentials
+of margins pick one constraint, or hold several in a balance.  Two things go wrong there while
+a step and its embedded twin agree to all digits, both found by audits:
+
+- A balance may turn unstable.  Gradient flow leaves it at a rate of the size of the norm; an
+  L-stable step damps growing modes as it damps decaying ones, and stays (``grows``, asked at
+  both ends).
+- A constraint may come and go within a step, while no stage looks (``passed_over``).
+
+The answer to both is a shorter step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from checks.flow.geometries import Geometry
+from checks.flow.weights import Pairs, attention_weights, weights_jacobian
+
+GROWTH = 2.0
+"""Growth rate times step up to which the stability function R(z) of the method still grows
+with z like e^z (R(2) = 7.46, e^2 = 7.39); its pole, beyond which it damps, is at z = 4."""
+FAR = 4.0
+"""Nats: where no margin moves further, none moves by more than twice that against another, and
+nothing asleep can have woken within: e^8 ASLEEP < AWAKE."""
+ASLEEP, AWAKE = 1e-6, 1e-2
+"""Share of p below which a token does not push (a tenth of the local error allowed), and above
+which it certainly does."""
+_MOMENTS = 8
+
+
+def grows(jacobian: Tensor, h: Tensor) -> Tensor:
+    """(B,) does a mode of y' = jacobian y (B, D, D) grow by more than e^GROWTH within h (B,)?"""
+    # No eigenvalue is larger than the largest row sum; most steps are not stiff.
+    doubtful = jacobian.abs().sum(-1).amax(-1) * h > GROWTH
+    doubtful &= torch.isfinite(jacobian).flatten(1).all(-1)
+    at = torch.nonzero(doubtful).squeeze(-1)
+    found = torch.zeros_like(doubtful)
+    if len(at):
+        fastest = torch.linalg.eigvals(jacobian[at]).real.amax(-1)
+        found[at] = fastest * h[at] > GROWTH
+    return found
+
+
+def passed_over(
+    geometry: Geometry,
+    pairs: Pairs,
+    ends: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+    h: Tensor,
+    p: Tensor,
+) -> Tensor:
+    """(B,) does a token push within a step that pushes at neither of its ends, or has the
+    balance that it ends in turned unstable?
+
+    ends: (state (B, D), margins (B, n, L)) before and after a step of length h; p (B, n, L):
+    before.  The first visitor to come does so while p is still that of the start, the last to
+    go while it is that of the end: so these two moves are looked along.  A visit shorter than
+    the gap between two looks is told by the sample's most attended token being another one
+    after it.  False alarms make a shorter step.
+    """
+    (y, margins), (new, after) = ends
+    at = torch.nonzero((after - margins).abs().flatten(1).amax(-1) > FAR).squeeze(-1)
+    found = torch.zeros_like(h, dtype=torch.bool)
+    if len(at) == 0:
+        return found
+    pairs, near = pairs.select(at), geometry.select(at)
+    weights, slope = weights_jacobian(after[at], pairs)
+    last = weights.p
+    seen = grows(near.velocity_jacobian(new[at], last.flatten(1), slope), h[at])
+    asleep = (p[at].abs() <= ASLEEP) & (last.abs() <= ASLEEP)
+    # One batch of all looks: small kernels cost more than the numbers in them.
+    looks = 2 * _MOMENTS
+    rows = torch.arange(len(at), device=h.device).repeat(looks)
+    shares = torch.arange(1, _MOMENTS + 1, device=h.device, dtype=h.dtype) / _MOMENTS
+    times = torch.cat((shares, -shares)).unsqueeze(-1) * h[at]
+    pushes = torch.stack((p[at], last)).repeat_interleave(_MOMENTS, 0).flatten(0, 1)
+    states = torch.stack((y[at], new[at])).repeat_interleave(_MOMENTS, 0).flatten(0, 1)
+    there = near.select(rows)
+    shape = (looks, *last.shape)
+    moved = there.margins(there.advance(states, pushes.flatten(1), times.flatten())).view(shape)
+    push = attention_weights(moved.flatten(0, 1), pairs.select(rows)).p.view(shape)
+    awake = ((push.abs() > AWAKE) & asleep).flatten(2).any(-1).any(0)
+    firsts = torch.stack((margins[at], after[at])).argmin(-1)
+    tops = torch.cat((firsts.unsqueeze(1), moved.argmin(-1).unflatten(0, (2, _MOMENTS))), dim=1)
+    turned = ((tops[:, 1:] != tops[:, :-1]).flatten(0, 1) & asleep.all(-1)).any(-1).any(0)
+    found[at] = seen | awake | turned
+    return found
