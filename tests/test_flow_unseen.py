@@ -1,0 +1,142 @@
+"""Early steps at large norms: what their error estimate does not see, and what does."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from checks.cases import Case, case_from_record
+from checks.flow import rodas, unseen
+from checks.flow.fidelity import Audit, Auditor
+from checks.flow.integrate import Batch, integrate
+from checks.flow.orbit import Status
+from checks.flow.probes import Curve, Recorder
+from checks.flow.settings import Settings
+from checks.flow.weights import Pairs, attention_weights
+from checks.parts import PINNED
+
+
+def pinned(name: str) -> Case:
+    return case_from_record(json.loads((PINNED / f"{name}.json").read_text()))
+
+
+@cache
+def balance() -> Case:
+    return pinned("a-balance-that-turns-unstable")
+
+
+def audits() -> tuple[Status, list[Audit]]:
+    """How the run ends, and audits of all early steps of it at a norm above e^11."""
+    case, recorder = balance(), Recorder([0])
+    orbit = integrate([case.problem], [case.start], Settings(), [recorder])
+    auditor = Auditor(case.problem, case.start, orbit.selected[0])
+    deep = [s for s in recorder.stretches[0] if not s.late and s.log_norm > 11]
+    return orbit.status[0], [auditor.audit(s) for s in deep]
+
+
+def test_an_unstable_balance_is_left_and_no_visitor_passed_over() -> None:
+    status, found = audits()
+    assert status is Status.CLOSED
+    assert len(found) > 50
+    assert all(audit.passed for audit in found)
+
+
+@pytest.mark.parametrize("blind", ["grows", "passed_over"])
+def test_without_either_look_the_run_is_no_gradient_flow(
+    blind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: the embedded error alone accepts steps that are a percent off."""
+    seen: dict[str, object] = {
+        "grows": lambda jacobian, h: torch.zeros_like(h, dtype=torch.bool),
+        "passed_over": lambda geometry, pairs, ends, h, p: torch.zeros_like(h, dtype=torch.bool),
+    }
+    monkeypatch.setattr(unseen, blind, seen[blind])
+    _, found = audits()
+    worst = max((a.deviation or 0.0) / a.bound for a in found)
+    assert worst > 10
+
+
+def test_growth_is_asked_of_the_fastest_mode() -> None:
+    """Of a matrix that is not normal, whose row sums say nothing, and of complex modes."""
+    turn = torch.linalg.qr(torch.arange(16.0, dtype=torch.float64).reshape(4, 4).cos())[0]
+    shear = torch.eye(4, dtype=torch.float64).triu() + 50 * torch.ones(4, 4).triu(1)
+    modes = torch.diag(torch.tensor([1.5, -900.0, 0.3, -2.0], dtype=torch.float64))
+    fast = shear @ turn @ modes @ turn.mT @ torch.linalg.inv(shear)
+    spiral = torch.zeros(4, 4, dtype=torch.float64)
+    spiral[:2, :2] = torch.tensor([[1.5, 40.0], [-40.0, 1.5]])
+    both = torch.stack(
+        (fast, spiral, -900 * torch.eye(4, dtype=torch.float64), torch.full_like(fast, torch.nan))
+    )
+    slow = torch.full((4,), 0.9 * unseen.GROWTH / 1.5, dtype=torch.float64)
+    assert unseen.grows(both, slow).tolist() == [False, False, False, False]
+    assert unseen.grows(both[:2], 1.2 * slow[:2]).tolist() == [True, True]
+
+
+def test_the_method_grows_with_the_flow_up_to_the_rate_it_is_allowed() -> None:
+    """R(z) of RODAS along y' = z y follows e^z to GROWTH, and damps what grows beyond its pole."""
+
+    def stability(z: float) -> float:
+        stages: list[float] = []
+        argument = 1.0
+        for i in range(6):
+            if i in (1, 2, 3, 4):
+                argument = 1.0 + sum(c * k for c, k in zip(rodas._A[i], stages, strict=True))
+            elif i == 5:
+                argument += stages[4]
+            rate = z * argument + sum(c * k for c, k in zip(rodas._C[i], stages, strict=True))
+            stages.append(rate / (1 / rodas._GAMMA - z))
+        return argument + stages[5]
+
+    for z in np.linspace(-1, unseen.GROWTH, 13):
+        assert stability(z) == pytest.approx(np.exp(z), rel=0.03)
+    assert abs(stability(50.0)) < 1
+
+
+def test_a_token_that_comes_and_goes_is_seen_along_either_end() -> None:
+    """The step that was passed over: sample 3 changes token between two looks of the stages."""
+    case = balance()
+    batch = Batch.of([case.problem] * 2, [case.start] * 2)
+    # ln weights before the step at which the first sample alone pushes (its token 0 comes back).
+    x, z = case.problem.tokens, case.problem.queries
+    push = (x[0, 0] - x[0, 1]) * z[0]
+    recorder = Recorder([0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unseen, "passed_over", lambda *given: torch.zeros(2, dtype=torch.bool))
+        patch.setattr(unseen, "grows", lambda *given: torch.zeros(2, dtype=torch.bool))
+        integrate([case.problem], [case.start], Settings(), [recorder])
+    step = max(
+        (s for s in recorder.stretches[0] if not s.late and s.log_norm > 11), key=lambda s: s.step
+    )
+    h = torch.full((2,), step.step, dtype=torch.float64)
+    y = torch.tensor(np.stack([step.before] * 2))
+    new = torch.tensor(np.stack([step.after] * 2))
+    assert step.after - step.before == pytest.approx(2 * step.step * push, rel=1e-9)
+    pairs = Pairs.of(batch.scores)
+
+    def looked(state: torch.Tensor, end: torch.Tensor, share: float) -> list[bool]:
+        before, after = (batch.geometry.margins(s).view(batch.scores.shape) for s in (state, end))
+        p = attention_weights(before, pairs).p
+        ends = (state, before), (end, after)
+        return list(unseen.passed_over(batch.geometry, pairs, ends, share * h, p).tolist())
+
+    assert looked(y, new, 1.0) == [True, True]
+    # The first half of the step has no visitor.
+    assert looked(y, (y + new) / 2, 0.5) == [False, False]
+
+
+def test_certificates_of_a_late_phase_that_was_left_are_not_kept() -> None:
+    """A token came back: the primal and dual values before it are those of other tokens."""
+    case, curve = pinned("a-late-phase-that-was-left"), Curve()
+    integrate([case.problem], [case.start], Settings(), [curve])
+    raw = [data[2, where == 0] for where, data in curve._columns if 0 in where]
+    primal = np.concatenate(raw)
+    left = np.flatnonzero(np.isnan(primal)).max()
+    assert np.isfinite(primal[:left]).any()  # there was such a phase
+    kept = curve.row(0)
+    assert np.isfinite(kept[:, 2]).sum() <= len(primal) - left - 1
+    assert np.isfinite(kept[-1, 2])
+    assert not np.isnan(kept[np.isfinite(kept[:, 2]).argmax() :, 2]).any()
