@@ -73,6 +73,7 @@ def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
     passed = ledger.tau[state.live] + torch.where(state.pending, state.length, 0.0)
     ok = ok & (passed >= ledger.not_before[state.live])
     stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
+    stalled = stalled | unseen.drowned(state.geometry, state.y, state.h, state.tolerance)
     # Of order 4, a tenth of the tolerance takes 1.8 times the steps.
     budget = settings.early_steps * ledger.tightness[state.live] ** -0.5
     done = ok | flat | stalled | (state.tries >= budget)

@@ -65,6 +65,7 @@ class MirrorAuditor(Auditor):
     def _deep(self, stretch: Stretch) -> Audit:
         rows, unit = self._rows(), self._size(stretch.before)
         before, after = stretch.before / unit, stretch.after / unit
+        log_unit = self._power * float(np.log(unit))  # of beta, and so of its margins
 
         def slope(theta: Array) -> Array:
             size = np.abs(theta)
@@ -79,7 +80,7 @@ class MirrorAuditor(Auditor):
 
         def balance(theta: Array, active: Array) -> Array | None:
             move = fidelity._mend(
-                rows[active], slope(theta), margins_of(theta)[active], stretch.log_norm
+                rows[active], slope(theta), margins_of(theta)[active], log_unit, 1.0
             )
             return None if move is None else np.asarray(theta + move)
 

@@ -17,7 +17,10 @@ class Status(Enum):
     UNSETTLED = ("unsettled", "a sample had not settled on a token when the steps ran out")
     RESURGENT = ("resurgent", "a token of higher score came back after the hand-over")
     FLAT = ("flat", "no token is better or worse than another: the loss is constant")
-    STALLED = ("stalled", "the step size fell below rounding or the solve did not converge")
+    STALLED = (
+        "stalled",
+        "rounding rules: pulls cancel in it, or a step or the solve fell below it",
+    )
 
     def __init__(self, word: str, advice: str) -> None:
         self.word = word

@@ -16,7 +16,7 @@ class Settings:
     early_tolerance: float = 1e-5
     """Local error per step of the Rosenbrock method (embedded order 3): a thirtieth of what a
     late step may be off.  Audits saw a fifth of it at most."""
-    late_tolerance: float = 3e-4
+    late_tolerance: float = 2e-4
     """Distance of one full to two half implicit steps, and what ``implicit.double_step`` charges
     beside it; the orbit goes on from the extrapolation, one order better where p is smooth."""
     gap: float = 5e-9

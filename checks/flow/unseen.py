@@ -9,7 +9,8 @@ a step and its embedded twin agree to all digits, both found by audits:
   both ends).
 - A constraint may come and go within a step, while no stage looks (``passed_over``).
 
-The answer to both is a shorter step.
+The answer to both is a shorter step.  And where pulls cancel, step upon step grows until their
+rounding moves the weights: there is no answer to that (``drowned``).
 """
 
 from __future__ import annotations
@@ -30,18 +31,44 @@ ASLEEP, AWAKE = 1e-6, 1e-2
 """Share of p below which a token does not push (a tenth of the local error allowed), and above
 which it certainly does."""
 _MOMENTS = 8
+_NOTHING = 1e-30
+_LONG = 1e6
+"""Rescaled time below which no step is drowned, whatever the data of ordinary size."""
+_BIT = 1e-6
+"""Time over which the velocity of one constraint is measured; it need not be exact."""
 
 
 def grows(jacobian: Tensor, h: Tensor) -> Tensor:
     """(B,) does a mode of y' = jacobian y (B, D, D) grow by more than e^GROWTH within h (B,)?"""
     # No eigenvalue is larger than the largest row sum; most steps are not stiff.
-    doubtful = jacobian.abs().sum(-1).amax(-1) * h > GROWTH
-    doubtful &= torch.isfinite(jacobian).flatten(1).all(-1)
-    at = torch.nonzero(doubtful).squeeze(-1)
-    found = torch.zeros_like(doubtful)
+    size = jacobian.abs().sum(-1).amax(-1)
+    at = torch.nonzero((size * h > GROWTH) & torch.isfinite(size)).squeeze(-1)
+    found = torch.zeros_like(h, dtype=torch.bool)
     if len(at):
-        fastest = torch.linalg.eigvals(jacobian[at]).real.amax(-1)
-        found[at] = fastest * h[at] > GROWTH
+        scaled = jacobian[at] / size[at, None, None]
+        # LAPACK fails on entries of 1e-266; of sizes below 1, this moves none by 1e-15.
+        scaled = torch.where(scaled.abs() > _NOTHING, scaled, 0.0)
+        found[at] = torch.linalg.eigvals(scaled).real.amax(-1) * size[at] * h[at] > GROWTH
+    return found
+
+
+def drowned(geometry: Geometry, y: Tensor, h: Tensor, tolerance: Tensor) -> Tensor:
+    """(B,) is a step h (B,) so long that rounding of the pulls may move the weights by a tenth of
+    the local error allowed?  A single constraint moves them by O(1) in O(1) of rescaled time, so
+    what is left to follow there is how exactly the pulls of several cancel."""
+    found = torch.zeros_like(h, dtype=torch.bool)
+    at = torch.nonzero(h > _LONG).squeeze(-1)
+    if len(at) == 0:
+        return found
+    near, state = geometry.select(at), y[at]
+    count = near.margins(state).shape[-1]
+    fastest = torch.zeros_like(h[at])
+    for one in torch.eye(count, dtype=h.dtype, device=h.device):
+        pushed = state + _BIT * near.velocity(state, one.expand(len(at), -1))
+        fastest = torch.maximum(fastest, near.distance(pushed, state) / _BIT)
+    # p is a sum over tokens and the velocity one over constraints: their count in ulps.
+    rounding = count * torch.finfo(h.dtype).eps * h[at] * fastest
+    found[at] = rounding > 0.1 * tolerance[at]
     return found
 
 
