@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import early, fidelity, implicit, late, phases, rodas
+from checks.flow import early, fidelity, implicit, late, phases, rodas, unseen
 from checks.flow.geometries import Geometry
 from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.settings import Settings
@@ -139,6 +139,27 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
 def visits_unseen(patch: pytest.MonkeyPatch) -> None:
     """No look for constraints that come and go within a late step."""
     everywhere(patch, implicit._visits, lambda geometry, starts, ends, step, mask: 0.0 * step)
+
+
+def unstable_balance_kept(patch: pytest.MonkeyPatch) -> None:
+    """No look for modes that grow within an early step, which an L-stable method damps."""
+    patch.setattr(unseen, "grows", lambda jacobian, h: torch.zeros_like(h, dtype=torch.bool))
+
+
+def early_visits_unseen(patch: pytest.MonkeyPatch) -> None:
+    """No look for tokens that come and go within an early step."""
+
+    def blind(geometry: Geometry, pairs: Pairs, ends: Any, h: Tensor, p: Tensor) -> Tensor:
+        return torch.zeros_like(h, dtype=torch.bool)
+
+    patch.setattr(unseen, "passed_over", blind)
+
+
+def ousted_unfelt(patch: pytest.MonkeyPatch) -> None:
+    """No charge for what a late step balances to its end and another constraint ousted."""
+    patch.setattr(
+        implicit, "_ousted", lambda geometry, p, halves, step, kappa, mask: torch.zeros_like(p)
+    )
 
 
 def late_tolerance_loose(patch: pytest.MonkeyPatch) -> None:
