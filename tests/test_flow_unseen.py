@@ -36,7 +36,7 @@ def audits(name: str) -> list[Audit]:
 @pytest.mark.parametrize("name", [BALANCE, VISIT])
 def test_an_unstable_balance_is_left_and_no_visitor_passed_over(name: str) -> None:
     found = audits(name)
-    assert len(found) > 5
+    assert len(found) >= 5
     assert all(audit.passed for audit in found)
 
 
