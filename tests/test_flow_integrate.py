@@ -60,7 +60,8 @@ def test_a_token_that_comes_back_is_followed_by_the_early_phase() -> None:
         orbit = integrate([problem] * 2, [start] * 2, Settings(), [recorder])
         assert orbit.status[0] is Status.CLOSED
         assert orbit.selected[0].tolist() == [2]  # the best token, in the end
-        assert 0 <= orbit.own_gap[0] <= Settings().gap
+        # Weak duality, up to the rounding of both bounds.
+        assert -4 * EPS <= orbit.own_gap[0] <= Settings().gap
         phases = [stretch.late for stretch in recorder.stretches[0]]
         # It was late, became early again, and ended late: one chain all the same.
         assert False in phases[phases.index(True) :]
