@@ -8,6 +8,7 @@ import torch
 
 from checks import clock_checks
 from checks.budgets import PROFILES
+from checks.cases import campaign_specs, decode
 from checks.context import Context
 from checks.outcomes import Outcome
 from tests.exact_cases import cases
@@ -65,3 +66,18 @@ def test_runs_that_settle_elsewhere_are_vacuous() -> None:
     drawn = cases("combined-diagonal/trap/trapped", (3, 3, 4), 2)
     found = clock_checks.time_scale(drawn, context("rate.time-scale-combined"))
     assert {r.outcome for r in found} == {Outcome.VACUOUS}
+
+
+def test_a_long_wait_is_not_leapt_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start of large margins, where nothing moves until ln t = 30 or so: it reaches the infimum,
+    and longer steps bring it to other tokens (the full profile's finding)."""
+    key = "rate.time-scale-combined"
+    spec = campaign_specs(
+        key, "combined-diagonal/separable/separating", (2, 3, 3), 0, range(89, 90)
+    )
+    case = decode(next(iter(spec)))
+    (found,) = clock_checks.time_scale([case], context(key))
+    assert found.outcome is Outcome.HELD
+    monkeypatch.setattr(clock_checks, "LONGEST", np.inf)
+    (leapt,) = clock_checks.time_scale([case], context(key))
+    assert leapt.outcome is Outcome.VACUOUS
