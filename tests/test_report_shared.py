@@ -189,7 +189,7 @@ def test_a_control_shows_what_convicts_it_and_numbers(tmp_path: Path) -> None:
     words = Page(control).text
     assert "separable −0.85 · 0.42 · 1.7" in words  # least, median and greatest of its bins
     assert "infimum-reached 0 · 6.5 · above 10" in words
-    assert "log₁₀ of local error over its bound: −3 · " in words
+    assert "log₁₀ of local error over its bound −3 · " in words
     assert "best normalised margin γ* 10⁻⁴ · 0.021 · 1 " in words
     assert "All 24 violators came out vacuous." in words
 
