@@ -155,7 +155,7 @@ def test_a_whole_run_gives_every_section(tmp_path: Path) -> None:
         "148 runs, 8 audited in 64 stretches",
         "Simplest informative case",
         '"queries": [[1,1e-300]]',
-        "Its numbers are in that file",
+        "hold the numbers of cases too large to be printed here",
         "Phase portrait",
         "Share of starts that reach the infimum",
         "Late steps need watching",
