@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from reports import build
 from reports.anchors import lasting, short
 from reports.page import page_of as whole_page
-from reports.run import read_run
+from reports.run import Run, read_run
 from reports.shared import MANY, shared_limits, shared_reasons
 from reports.text import opening
 from tests.report_fixture import CLAIMS, edit_evidence, write_run
@@ -210,23 +211,28 @@ def test_a_control_without_margins_says_so(tmp_path: Path) -> None:
     directory = write_run(tmp_path)
     path = directory / "evidence" / f"{CONTROL}.json"
     first, _ = json.loads(path.read_text(encoding="utf-8"))["assumptions"]
-    empty = {"edges": [], "counts": []}
+    empty: dict[str, list[int]] = {"edges": [], "counts": []}
     edit_evidence(directory, CONTROL, assumptions=[first | {"margins": empty}], histograms=[])
     control = articles(directory)[CONTROL]
     assert "separable</a> –" in control
     assert "<ul class=few></ul>" not in control
 
 
-def test_the_page_itself_is_made_from_one_reading_of_what_is_shared(
+def test_what_is_shared_is_looked_for_once_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a page: a claim that counted anew would make pages of many claims slow."""
+    """Not once a claim, which would make pages of many claims slow."""
     run = read_run(write_run(tmp_path))
     calls = []
-    for name in ("shared_limits", "shared_reasons"):
-        counted = getattr(__import__("reports.page", fromlist=[name]), name)
-        monkeypatch.setattr(
-            f"reports.page.{name}", lambda run, f=counted: (calls.append(f), f(run))[1]
-        )
+
+    def counted(of: Callable[[Run], dict[str, int]]) -> Callable[[Run], dict[str, int]]:
+        def call(run: Run) -> dict[str, int]:
+            calls.append(of)
+            return of(run)
+
+        return call
+
+    monkeypatch.setattr("reports.page.shared_limits", counted(shared_limits))
+    monkeypatch.setattr("reports.page.shared_reasons", counted(shared_reasons))
     whole_page(run)
-    assert len(calls) == 2
+    assert calls == [shared_limits, shared_reasons]
