@@ -24,7 +24,11 @@ _ENDS = tuple(
         ("td|th", "<t[dh]|</tr>"),
         ("tr", "<tr|</tbody>|</thead>"),
         ("dt|dd", "<d[td]|</dl>|</div>"),
-        ("p", "<(?:p|ul|ol|dl|div|pre|table|h[1-6]|details|figure)[ >]|</(?:div|li|td|th|dd)>"),
+        (
+            "p",
+            "<(?:p|ul|ol|dl|div|pre|table|h[1-6]|details|figure)[ >]|"
+            "</(?:div|li|td|th|dd|header|article|section|figure|details)>",
+        ),
     )
 )
 
@@ -33,8 +37,11 @@ def compact(html: str) -> str:
     """``html``, which closes every tag and quotes every attribute, in fewer bytes."""
     pieces, at = [], 0
     for kept in _KEPT.finditer(html):
-        text = _unquoted(_plain(kept.group())) if kept.group(2) == "pre" else kept.group()
-        pieces += [_shorter(html[at : kept.start()]), text]
+        before = _shorter(html[at : kept.start()])
+        if kept.group(2) == "pre":
+            pieces += [before.removesuffix("</p>"), _unquoted(_plain(kept.group()))]
+        else:
+            pieces += [before, kept.group()]
         at = kept.end()
     return "".join([*pieces, _shorter(html[at:])])
 

@@ -215,8 +215,11 @@ class Cell:
 
     @property
     def makeup(self) -> dict[str, int]:
-        """What its cases came to and how many did, where the note says it as "3 this; 4 that"."""
-        found = [re.fullmatch(r"(\d{1,9}) (.+)", part.strip()) for part in self.note.split(";")]
+        """What its cases came to and how many did, where the note says it as "3 this; 4 that":
+        not as "34 of 36", which is the share itself."""
+        found = [
+            re.fullmatch(r"(\d{1,9}) (?!of \d)(.+)", part.strip()) for part in self.note.split(";")
+        ]
         if not self.note or not all(found):
             return {}
         return {part[2]: int(part[1]) for part in found if part is not None}

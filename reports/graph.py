@@ -13,7 +13,6 @@ from markupsafe import Markup, escape
 from reports.icons import symbol
 from reports.run import Run
 from reports.standing import Standing, standings_of
-from reports.text import slug
 
 # SVG units: width of a character, height of a row, gaps between frames, layers and columns;
 # characters of the longest label, rows of the longest column of a frame
@@ -152,8 +151,8 @@ def _stack(layer: list[_Frame], wanted: dict[int, float], height: float) -> None
         at = frame.y - _GAP
 
 
-def claim_graph(run: Run) -> Markup:
-    """SVG of the graph; every node links to its claim.  "" for a run without claims."""
+def claim_graph(run: Run, anchor: dict[str, str]) -> Markup:
+    """SVG of the graph; "" for a run without claims.  anchor: key -> id that its node links to."""
     standings = standings_of(run)
     rests_on = {r.key: r.rests_on for r in run.records}
     layers = _frames(layers_of(rests_on), rests_on)
@@ -167,12 +166,14 @@ def claim_graph(run: Run) -> Markup:
         column = round(
             max(len(_short(key)) for frame in layer for key in frame.keys) * _CHARACTER + 28
         )
+        nodes.append(f'<g style="--wide:{column}px">')
         for frame in layer:
             frame.x = x
             for key in frame.keys:
                 left, top = frame.place(key, column)
                 ends[key] = left + column, top + _ROW / 2
-                nodes.append(_node(run, key, (left, top + 1, column), standings[key]))
+                nodes.append(_node(key, anchor[key], (left, top + 1), standings[key]))
+        nodes.append("</g>")
         x += max(frame.columns for frame in layer) * (column + _INNER) - _INNER + _BETWEEN
     lines: list[str] = []
     broken: list[str] = []
@@ -201,30 +202,18 @@ def _short(key: str) -> str:
 
 def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
     (x0, y0), (x1, y1) = start, end
-    bend = max(18.0, (x1 - x0) / 2)
-    return f"M{x0:.0f} {y0:.0f}C{x0 + bend:.0f} {y0:.0f} {x1 - bend:.0f} {y1:.0f} {x1:.0f} {y1:.0f}"
+    dx, dy = round(x1) - round(x0), round(y1) - round(y0)
+    bend = round(max(18.0, dx / 2))
+    return f"M{x0:.0f} {y0:.0f}c{bend} 0 {dx - bend} {dy} {dx} {dy}".replace(" -", "-")
 
 
-def _node(run: Run, key: str, box: tuple[float, float, int], standing: Standing) -> str:
-    x, y, width = box
+def _node(key: str, anchor: str, corner: tuple[float, float], standing: Standing) -> str:
+    """A box, as wide as its layer says, whose upper left corner is ``corner``."""
+    x, y = corner
     return (
-        f'<a href="#{anchor(run, key)}" class="is-{standing.key}" '
+        f'<a href="#{anchor}" class="is-{standing.key}" '
         f'transform="translate({x:.0f} {y:.0f})">'
         f"<title>{escape(key)}: {escape(standing.label)}</title>"
-        f'<rect width="{width}"/><use href="#i-{standing.key}"/>'
+        f'<rect/><use href="#i-{standing.key}"/>'
         f"<text>{escape(_short(key))}</text></a>"
     )
-
-
-def anchor(run: Run, key: str) -> str:
-    """The id that a page's own links give a claim's section: short, as there are a thousand."""
-    return f"c{next((i for i, r in enumerate(run.records) if r.key == key), '')}"
-
-
-def lasting_anchor(run: Run, key: str) -> str:
-    """The id by which to link to a claim from elsewhere: its key, the same in every run, made
-    unique where cleaning merged two keys."""
-    mine = slug(key)
-    same = [r.key for r in run.records if slug(r.key) == mine]
-    at = same.index(key) if key in same else 0
-    return f"c-{mine}" if at == 0 else f"c-{mine}:{at}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from reports.run import Run
 from reports.standing import Standing, standings_of
+from reports.typeset import GREEK, characters
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -11,8 +14,16 @@ _SPECIAL = {
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "ℓ": r"$\ell$", "β": r"$\beta$", "γ": r"$\gamma$", "‖": r"$\Vert$", "–": "--", "−": "$-$",
 }  # fmt: skip
-_HEAD = r"""%% Needs \usepackage{booktabs,longtable}.  Written by marginflow report; do not edit.
-\begin{longtable}{@{}llp{.38\linewidth}rrr@{}}
+_SPECIAL |= {letter: rf"$\{name}$" for name, letter in GREEK.items()}
+_SPECIAL |= {
+    "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$", "⇒": r"$\Rightarrow$", "×": r"$\times$",
+    "⁻": "$^{-}$", "\u0303": r"\textasciitilde{}",
+} | {power: f"$^{{{i}}}$" for i, power in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}  # fmt: skip
+_NORM = re.compile(r"\$\\ell\$(1\.5|[123p])(?!\w)")
+_HEAD = r"""%% By marginflow report; do not edit.  Needs \usepackage{array,booktabs,longtable}.
+{\footnotesize\setlength{\tabcolsep}{4pt}\def\arraystretch{1.15}\setlength{\LTcapwidth}{\linewidth}%%
+\begin{longtable}{@{}>{\raggedright}p{3.6em}>{\raggedright}p{6.4em}%%
+>{\raggedright}p{\dimexpr\linewidth-24em-10\tabcolsep\relax}rrr@{}}
 \caption{Verdicts of marginflow, %s.  \emph{Worst}: largest measured value over its tolerance.}\\
 \toprule
 Of & Verdict & Claim & Informative & Problems & Worst \\
@@ -41,8 +52,8 @@ def latex_of(run: Run) -> str:
         numbers = ["--"] * 3 if v is None else [
             str(v.informative), str(v.problems), _number(v.worst),
         ]  # fmt: skip
-        lines.append(" & ".join([*map(escape, cells), *numbers]) + r" \\" + "\n")
-    return "".join(lines) + "\\end{longtable}\n"
+        lines.append(" & ".join([*map(_set, cells), *numbers]) + r" \\" + "\n")
+    return "".join(lines) + "\\end{longtable}}\n"
 
 
 def _provenance(run: Run) -> str:
@@ -65,6 +76,11 @@ def _number(value: float | None) -> str:
     if -3 <= int(exponent) < 4:
         return f"{value:.2g}" if value < 100 else f"{value:.0f}"
     return rf"${mantissa}\cdot 10^{{{int(exponent)}}}$"
+
+
+def _set(text: str) -> str:
+    """``text`` as LaTeX, what it writes of mathematics in ASCII set as the page sets it."""
+    return _NORM.sub(r"$\\ell_{\1}$", escape(characters(text)))
 
 
 def escape(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from markupsafe import Markup
 
 from checks.outcomes import exit_status
 from reports import bars, plots, text
+from reports.anchors import lasting, short
 from reports.compact import compact
 from reports.compare import Change, changes_of, told
 from reports.dropped import dropped_table
 from reports.evidence import Assumption, Evidence
 from reports.fields import BadReport
-from reports.graph import anchor, claim_graph, lasting_anchor
+from reports.graph import claim_graph
 from reports.icons import mask
 from reports.junit import junit_of
 from reports.latex import latex_of
@@ -28,15 +28,8 @@ from reports.mathml import formula, prose
 from reports.planted import read_planted
 from reports.portraits import phase_portrait
 from reports.run import Run, read_run
-from reports.standing import (
-    MANY,
-    STANDINGS,
-    common_limits,
-    sentence_verdicts,
-    shared_limits,
-    standings_of,
-    unmet,
-)
+from reports.shared import shared_limits, shared_reasons
+from reports.standing import STANDINGS, common_limits, sentence_verdicts, standings_of, unmet
 from reports.summary import summary_of
 
 _HERE = Path(__file__).parent
@@ -99,16 +92,26 @@ def page_of(
     sentences = sentence_verdicts(run)
     shown = {s.key for s in (*standings.values(), *(s.standing for s in sentences))}
     verdicts = run.verdicts
+    anchor = short("c", (r.key for r in run.records))
+    assumed = _assumed(run)
+    limits, reasons = shared_limits(run), shared_reasons(run)
     return render(
         "index.html.j2",
         run=run,
         standings=standings,
         sentences=sentences,
-        graph=claim_graph(run),
+        graph=claim_graph(run, anchor),
         headline=headline(run),
         used=[s for s in STANDINGS.values() if s.key in shown],
-        anchor=lambda key: anchor(run, key),
-        lasting_anchor=lambda key: lasting_anchor(run, key),
+        anchor=anchor,
+        lasting_anchor=lasting("c", anchor),
+        sentence_anchor=lasting("s", (s.key for s in sentences)),
+        assumption_anchor=short("a", assumed),
+        lasting_assumption_anchor=lasting("a", assumed),
+        limits=limits,
+        limit_anchor=short("l", limits),
+        reasons=reasons,
+        reason_anchor=short("r", reasons),
         unmet=lambda record: unmet(run, record, standings),
         rests_upon=_rests_upon(run),
         status=_status(run),
@@ -116,20 +119,15 @@ def page_of(
         profiles=sorted({v.profile for v in verdicts if v.profile}),
         seeds=sorted({v.seed for v in verdicts}),
         seconds=sum(v.seconds for v in verdicts),
-        sentence_anchor=lambda key: _unique("sentence", key, [s.key for s in sentences]),
         quotes=lambda evidence: _quotes(evidence, run),
         changes=changes,
         spared=[name in spared for name in SPARED],
         left_out=spared,
         common=common_limits(sentences),
-        shared_limits=shared_limits(run),
-        limits_of=lambda evidence: limits_of(run, evidence),
-        reasons=shared_reasons(run),
         planted=read_planted(),
         dropped=dropped_table(run),
         real=[r for r in run.records if r.key.startswith("data.")],
-        assumed=_assumed(run),
-        assumption_anchor=lambda key: assumption_anchor(run, key),
+        assumed=assumed,
     )
 
 
@@ -208,8 +206,8 @@ def _environment() -> Environment:
         phase_portrait=phase_portrait,
         arrays=text.arrays,
         axis_label=text.axis_label,
-        short=text.first_sentence,
         opening=text.opening,
+        sentences_of=text.sentences_of,
         ratio_place=plots.ratio_place,
     )
     return environment
@@ -241,40 +239,13 @@ def _status(run: Run) -> int | None:
     return exit_status(run.verdicts) if run.records and whole else None
 
 
-def _assumed(run: Run) -> list[Assumption]:
-    """Every assumption of the run once, in the order of the claims."""
-    found = [a for r in run.records if r.evidence is not None for a in r.evidence.assumptions]
-    return list({a.key: a for a in reversed(found)}.values())[::-1]
-
-
-def assumption_anchor(run: Run, key: str) -> str:
-    """The id that a page's own links give an assumption's entry, like a claim's."""
-    return f"a{next((i for i, a in enumerate(_assumed(run)) if a.key == key), '')}"
-
-
-def _unique(kind: str, key: str, keys: list[str]) -> str:
-    """An id for ``key``, numbered where cleaning merged it with another of ``keys``."""
-    same = [other for other in keys if text.slug(other) == text.slug(key)]
-    at = same.index(key) if key in same else 0
-    return f"{kind}-{text.slug(key)}" + (f":{at}" if at else "")
-
-
-def limits_of(run: Run, evidence: Evidence) -> tuple[list[str], list[int]]:
-    """What a claim alone says is not shown, and the places of the rest in ``shared_limits``."""
-    places = {words: i for i, words in enumerate(shared_limits(run), 1)}
-    said = text.sentences_of(evidence.not_shown)
-    return [s for s in said if s not in places], sorted(places[s] for s in said if s in places)
-
-
-def shared_reasons(run: Run) -> dict[str, int]:
-    """The reasons of tolerances that several claims give, and how many do."""
-    given = Counter(
-        because
-        for record in run.records if record.evidence is not None
-        for because in {t.because for t in record.evidence.tolerances if t.because}
-        if record.about.kind != "symbolic"
-    )  # fmt: skip
-    return {because: n for because, n in given.most_common() if n >= MANY}
+def _assumed(run: Run) -> dict[str, Assumption]:
+    """Every assumption of the run once, by its key, in the order of the claims."""
+    found: dict[str, Assumption] = {}
+    for record in run.records:
+        for a in record.evidence.assumptions if record.evidence is not None else ():
+            found.setdefault(a.key, a)
+    return found
 
 
 def _quotes(evidence: Evidence, run: Run) -> bool:

@@ -14,9 +14,9 @@ from reports.text import number
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 600, 392, 80, 16, 76
 """SVG units: half-pixels of a figure 300 pixels wide, so that whole numbers are fine enough."""
-_FLAT = 1.0
+_FLAT = 1.25
 """SVG units by which a drawn line may miss a point of the data, the rounding of its own
-corners (0.71 at most) included: 0.6 pixels in a figure of 375 pixels, style.css's widest, in which
+corners (0.71 at most) included: 0.8 pixels in a figure of 375 pixels, style.css's widest, in which
 a line is 2 wide."""
 
 
@@ -74,8 +74,9 @@ def _upright(y: Scale, name: str) -> str:
 
 def _level(x: Scale, base: int, name: str) -> str:
     marks = [(round(at), label) for at, label in x.ticks(5)]
-    ticks = "".join(f"M{at} {base}v8" for at, _ in marks)
-    out = [f'<path class="axis" d="M{_LEFT} {base}H{_WIDTH - _RIGHT}{ticks}"/><g class="under">']
+    steps = pairwise([_LEFT, *(at for at, _ in marks)])
+    ticks = "".join(f"m{b - a}{'-8' if i else ' 0'}v8" for i, (a, b) in enumerate(steps))
+    out = [f'<path class="axis" d="M{_WIDTH - _RIGHT} {base}H{_LEFT}{ticks}"/><g class="under">']
     for at, label in apart(marks, 16):
         out.append(_text(at, label, "end" if at > _WIDTH - 32 else ""))
     return "".join([*out, _name(name), "</g>"])
@@ -160,8 +161,8 @@ def _text(x: int, label: str, style: str = "") -> str:
 
 
 def _name(words: str) -> str:
-    """What an axis shows; where it stands style.css says."""
-    return f'<text class="name">{escape(words)}</text>'
+    """What an axis shows; where it stands style.css says, which knows it by its place."""
+    return f"<text>{escape(words)}</text>"
 
 
 def _segments(series: Series, *, log: bool) -> list[list[tuple[float, float]]]:

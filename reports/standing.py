@@ -176,9 +176,6 @@ class SentenceVerdict:
         return len(self.claims) - sum(r.about.kind == "symbolic" for r in self.claims)
 
 
-MANY = 4
-"""Claims that have to say the same before a page says it once."""
-
 # Short paraphrases, for a sentence that no file of the run quotes.
 _PARAPHRASES = {
     "S1": "The model: gradient flow on the exponential loss, one-layer softmax attention, key "
@@ -246,16 +243,6 @@ def common_limits(sentences: tuple[SentenceVerdict, ...]) -> tuple[str, ...]:
     """What the claims of most sentences say is not shown: said once, for all of them."""
     said = Counter(limit for s in sentences for limit in s.limits(()))
     return tuple(limit for limit, n in said.most_common() if 2 * n > len(sentences))
-
-
-def shared_limits(run: Run) -> dict[str, int]:
-    """What many claims say is not shown, and how many: the page says it once, for all of them."""
-    said = Counter(
-        sentence
-        for record in run.records if record.evidence is not None
-        for sentence in sentences_of(record.evidence.not_shown)
-    )  # fmt: skip
-    return {sentence: n for sentence, n in said.most_common() if n >= MANY}
 
 
 def _worst_case(claims: list[Record]) -> ShownCase | None:

@@ -65,13 +65,11 @@ def sentences_of(words: str) -> list[str]:
     return [s for s in re.split(r"(?<=\w{3}\.)\s+", words.strip()) if s]
 
 
-def first_sentence(words: str) -> str:
-    return next(iter(sentences_of(words)), "")
-
-
-def opening(words: str, most: int = 40) -> str:
-    """The first words of ``words``, ``most`` characters at most; all of them where one is longer."""
-    return textwrap.shorten(words, most, placeholder="") or words
+def opening(words: str, most: int = 42) -> str:
+    """The first words of ``words`` and an ellipsis, ``most`` characters at most; all of them
+    where they are no longer, where the first is, and where the cut would fall in a formula."""
+    start = textwrap.shorten(words, most, placeholder="…")
+    return words if start == "…" or start.count("$") % 2 else start
 
 
 def slug(key: str) -> str:
@@ -86,13 +84,13 @@ def arrays(data: dict[str, Any]) -> str:
     """
     told = {"labels", "tokens", "head"} <= data.keys()
     kept = {name: value for name, value in data.items() if not (told and name == "scores")}
-    parts = [f" {json.dumps(name)}: {_rows(value)}" for name, value in kept.items()]
+    parts = [f"{json.dumps(name)}: {_rows(value)}" for name, value in kept.items()]
     return "{\n" + ",\n".join(parts) + "\n}"
 
 
 def _rows(value: Any) -> str:
     if isinstance(value, list) and any(isinstance(part, list) for part in value):
-        return "[" + ",\n  ".join(_rows(part) for part in value) + "]"
+        return "[" + ",\n ".join(_rows(part) for part in value) + "]"
     if isinstance(value, list):
         return "[" + ",".join(_rows(part) for part in value) + "]"
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)

@@ -12,10 +12,10 @@ _NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi psi "
     "omega Gamma Delta Lambda Sigma Phi Psi Omega"
 )
-_GREEK = dict(zip(_NAMES.split(), "αβγδεζηθκλμνξπρστφψωΓΔΛΣΦΨΩ", strict=True))
+GREEK = dict(zip(_NAMES.split(), "αβγδεζηθκλμνξπρστφψωΓΔΛΣΦΨΩ", strict=True))
 _SIGNS = {"<=": "≤", ">=": "≥", "->": "→", "=>": "⇒", " - ": " − "}
 _PLAIN = re.compile(
-    r"(?P<greek>(?:(?<![A-Za-z])|(?<=\bd)|(?<=/d))(?:" + "|".join(_GREEK) + r")(?![A-Za-z]))"
+    r"(?P<greek>(?:(?<![A-Za-z])|(?<=\bd)|(?<=/d))(?:" + "|".join(GREEK) + r")(?![A-Za-z]))"
     r"|(?P<float>(?<![\w.])\d(?:\.\d+)?e-?\d{1,2}(?!\w))"
     r"|(?P<sign><=|>=|=>|->| - )"
     r"|(?P<power>\^(?:-?\d+))"
@@ -35,17 +35,22 @@ _TAGGED = (  # on escaped text
 
 def typeset(text: str) -> Markup:
     """``text`` escaped, its Greek, signs, powers, indices and norms in their own characters."""
-    out = str(escape(_PLAIN.sub(_character, text)))
+    out = str(escape(characters(text)))
     for found, tags in _TAGGED:
         out = found.sub(tags, out)
     return Markup(out)
+
+
+def characters(text: str) -> str:
+    """``text`` with what it writes in ASCII in characters of its own, as far as there are any."""
+    return _PLAIN.sub(_character, text)
 
 
 def _character(match: re.Match[str]) -> str:
     """What one piece of ASCII stands for."""
     found = match.group()
     if match["greek"]:
-        return _GREEK[found]
+        return GREEK[found]
     if match["float"]:
         return number(float(found))
     if match["power"]:

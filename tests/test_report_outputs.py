@@ -144,9 +144,13 @@ def test_the_latex_table_has_a_row_a_claim(tmp_path: Path) -> None:
     assert len(rows) == len(CLAIMS)
     assert all(row.endswith(r" \\") for row in rows)
     assert r"S4 & inconclusive & Combined weights reach the best Frobenius margin & 148" in tex
-    assert r"S2, S3 & caught, as expected & False: separate weights reach the best $\ell$2" in tex
+    assert (
+        r"S2, S3 & caught, as expected & False: separate weights reach the best $\ell_{2}$" in tex
+    )
     assert r"$2.9\cdot 10^{4}$" in tex
+    assert r"\usepackage{array,booktabs,longtable}" in tex.splitlines()[0]
     assert tex.count(r"\begin{longtable}") == tex.count(r"\end{longtable}") == 1
+    assert tex.endswith("\\end{longtable}}\n")  # and the group of its settings
     assert "profile quick; seed 20240313" in tex
 
 
@@ -156,6 +160,14 @@ def test_latex_escapes_everything() -> None:
     for command in re.findall(r"\\[a-z]+\{\}|\\[&%$#_{}]", out):
         out = out.replace(command, "", 1)
     assert out == " x"
+
+
+def test_latex_sets_mathematics_as_the_page_does(tmp_path: Path) -> None:
+    title = "lambda <= 1e-9, the l1.5 SVM -> l2, full-l2"
+    write_run(tmp_path, [("key", "flow", ["S1"], [], "held", title, "s", "x")])
+    build(tmp_path)
+    said = r"$\lambda$ $\le$ 10$^{-}$$^{9}$, the $\ell_{1.5}$ SVM $\to$ $\ell_{2}$, full-l2"
+    assert said in (tmp_path / "verdicts.tex").read_text(encoding="utf-8")
 
 
 # ---- comparison ------------------------------------------------------------------------

@@ -380,6 +380,7 @@ def test_a_cell_s_note_is_read_as_what_its_cases_came_to() -> None:
     assert Cell(0.5, 4, "2 optimum; 3 not reached").makeup == {"optimum": 2, "not reached": 3}
     assert Cell(0.5, 4, "2 optimum; and more").makeup == {}
     assert Cell(0.5, 4, "").makeup == {}
+    assert Cell(0.5, 4, "2 of 4, 95 % interval 0.15 to 0.85").makeup == {}
     axis = Axis("x", ("1", "2"))
     cells = (Cell(1.0, 1, "1 optimum"), Cell(None, 0, "4 not reached; 1 optimum"))
     grid = Grid("t", axis, Axis("y", ("a",)), (cells,))
