@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from checks.cases import Case, case_from_record
+from checks.cases import Case, campaign_specs, case_from_record, decode
 from checks.flow import rodas, unseen
 from checks.flow.fidelity import Audit, Auditor
 from checks.flow.integrate import Batch, integrate
@@ -112,6 +112,28 @@ def test_a_token_that_comes_and_goes_is_seen_along_either_end() -> None:
     assert looked(new, 1.9625) == [True, True]
     # The first half of the step has no visitor.
     assert looked((y + new) / 2, 1.9625 / 2) == [False, False]
+
+
+def test_a_weight_that_falls_by_orders_in_a_step_is_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start of norm e^8.5, from which p of one sample falls at rate 1e4: the first step was 8e-4
+    off, and said to be 9e-6."""
+    spec = campaign_specs(
+        "frontier.unaligned-nuclear", "factored/separable/separating", (3, 3, 4), 0, range(159, 160)
+    )
+    case = decode(next(iter(spec)))
+
+    def worst() -> float:
+        recorder = Recorder([0])
+        orbit = integrate([case.problem], [case.start], Settings(horizon=12.0), [recorder])
+        auditor = Auditor(case.problem, case.start, orbit.selected[0])
+        found = [auditor.audit(s) for s in recorder.stretches[0] if not s.late]
+        return max((a.deviation or 0.0) / a.bound for a in found)
+
+    assert worst() < 0.5
+    monkeypatch.setattr(unseen, "_CALM", np.inf)
+    assert worst() > 1.2
 
 
 def test_certificates_of_a_late_phase_that_was_left_are_not_kept() -> None:

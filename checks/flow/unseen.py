@@ -1,15 +1,17 @@
 """What the error estimate of an early step cannot see at large norms.
 
 Late in a run whose samples still change tokens, margins of 1e4 make p a switch: exponentials
-of margins pick one constraint, or hold several in a balance.  Two things go wrong there while
-a step and its embedded twin agree to all digits, both found by audits:
+of margins pick one constraint, or hold several in a balance.  Three things go wrong there while
+a step and its embedded twin agree to all digits, each found by an audit:
 
 - A balance may turn unstable.  Gradient flow leaves it at a rate of the size of the norm; an
   L-stable step damps growing modes as it damps decaying ones, and stays (``grows``, asked at
   both ends).
 - A constraint may come and go within a step, while no stage looks (``passed_over``).
+- p may fall by orders within a step that is long for it: the stages then say how fast it began to
+  fall, and not when it was gone (seen: an error of 8e-4, estimated at 9e-6).
 
-The answer to both is a shorter step.  And where pulls cancel, step upon step grows until their
+The answer to all is a shorter step.  And where pulls cancel, step upon step grows until their
 rounding moves the weights: there is no answer to that (``drowned``).
 """
 
@@ -31,6 +33,11 @@ ASLEEP, AWAKE = 1e-6, 1e-2
 """Share of p below which a token does not push (a tenth of the local error allowed), and above
 which it certainly does."""
 _MOMENTS = 8
+_INSTANT = 2.0**-14
+"""Of a step: a difference quotient of p over it is its derivative, to 1e-2 on a balance of norm
+e^11 and rounding of 1e-7."""
+_CALM = 0.05
+"""Change of p over the step that its rate at an end may promise, beyond twice what came of it."""
 _NOTHING = 1e-30
 _LONG = 1e6
 """Rescaled time below which no step is drowned, whatever the data of ordinary size."""
@@ -79,8 +86,8 @@ def passed_over(
     h: Tensor,
     p: Tensor,
 ) -> Tensor:
-    """(B,) does a token push within a step that pushes at neither of its ends, or has the
-    balance that it ends in turned unstable?
+    """(B,) does a token push within a step that pushes at neither of its ends, does p begin or end
+    it faster than the step can follow, or has the balance that it ends in turned unstable?
 
     ends: (state (B, D), margins (B, n, L)) before and after a step of length h; p (B, n, L):
     before.  The first visitor to come does so while p is still that of the start, the last to
@@ -99,19 +106,24 @@ def passed_over(
     seen = grows(near.velocity_jacobian(new[at], last.flatten(1), slope), h[at])
     asleep = (p[at].abs() <= ASLEEP) & (last.abs() <= ASLEEP)
     # One batch of all looks: small kernels cost more than the numbers in them.
-    looks = 2 * _MOMENTS
+    shares = torch.arange(_MOMENTS + 1, device=h.device, dtype=h.dtype) / _MOMENTS
+    shares[0] = _INSTANT
+    looks = 2 * len(shares)
     rows = torch.arange(len(at), device=h.device).repeat(looks)
-    shares = torch.arange(1, _MOMENTS + 1, device=h.device, dtype=h.dtype) / _MOMENTS
     times = torch.cat((shares, -shares)).unsqueeze(-1) * h[at]
-    pushes = torch.stack((p[at], last)).repeat_interleave(_MOMENTS, 0).flatten(0, 1)
-    states = torch.stack((y[at], new[at])).repeat_interleave(_MOMENTS, 0).flatten(0, 1)
+    pushes = torch.stack((p[at], last)).repeat_interleave(len(shares), 0).flatten(0, 1)
+    states = torch.stack((y[at], new[at])).repeat_interleave(len(shares), 0).flatten(0, 1)
     there = near.select(rows)
     shape = (looks, *last.shape)
     moved = there.margins(there.advance(states, pushes.flatten(1), times.flatten())).view(shape)
     push = attention_weights(moved.flatten(0, 1), pairs.select(rows)).p.view(shape)
     awake = ((push.abs() > AWAKE) & asleep).flatten(2).any(-1).any(0)
     firsts = torch.stack((margins[at], after[at])).argmin(-1)
-    tops = torch.cat((firsts.unsqueeze(1), moved.argmin(-1).unflatten(0, (2, _MOMENTS))), dim=1)
+    tops = torch.cat((firsts.unsqueeze(1), moved.argmin(-1).unflatten(0, (2, -1))), dim=1)
     turned = ((tops[:, 1:] != tops[:, :-1]).flatten(0, 1) & asleep.all(-1)).any(-1).any(0)
-    found[at] = seen | awake | turned
+    # h dp/d tau at either end, against what p came to in the step.
+    rate = (push[:: len(shares)] - torch.stack((p[at], last))).abs() / _INSTANT
+    change = (last - p[at]).abs().flatten(1).amax(-1)
+    hasty = rate.flatten(2).amax(-1).amax(0) > _CALM + 2 * change
+    found[at] = seen | awake | turned | hasty
     return found
