@@ -61,7 +61,7 @@ FRONTIER_CLAIMS: Final[tuple[Claim, ...]] = (
         rests_on=("flow.orbit-factored", "symbolic.kkt-factored"),
         expect="falsified",
         falsified_by="The nuclear certificate closes and its optimal set misses the margin.",
-        not_shown="Nothing of the theorem: only that the check it guards can fail.",
+        not_shown="Nothing of the theorems: only that the check it guards can fail.",
     ),
     Claim(
         key="rate.saddle-escape",

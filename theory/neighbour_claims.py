@@ -18,7 +18,7 @@ _SAMPLED: Final = (
     "Sampled problems and starts of moderate size in float64 up to a finite norm: evidence, "
     "not a proof.  Flows; discrete steps are not simulated."
 )
-_PLANTED: Final = "Nothing of the theorem: only that the check it guards can fail."
+_PLANTED: Final = "Nothing of the theorems: only that the check it guards can fail."
 _MIRROR: Final = Citation(
     "arXiv 2410.14581",
     "Mirror descent on softmax attention, with the p-th power of the l_p norm as its potential, "
