@@ -13,7 +13,7 @@ from checks.limit_checks import result, unmet
 from checks.outcomes import CaseResult, Outcome
 
 _SCORES = {"separable": "distinct", "equal-scores": "equal below", "near-tied": "nearly tied"}
-"""Problem family -> what its scores are like."""
+"""Problem family -> what its scores are like; violators keep the name of their family."""
 _MODELS = {"diagonal": "separate", "combined-diagonal": "combined"}
 
 
@@ -47,5 +47,5 @@ def _axes(case: Case) -> tuple[str, ...]:
     return (
         f"start: {_MODELS[parts.model]} weights, {parts.start}",
         f"size: {n} samples of {length} tokens in {dim} dimensions",
-        f"score structure: {_SCORES[parts.problem]}",
+        f"score structure: {_SCORES.get(parts.problem, parts.problem)}",
     )

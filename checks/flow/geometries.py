@@ -35,6 +35,10 @@ class Geometry(ABC):
     grows_exponentially: bool
     """Does the size grow like e^(rate tau) (separate weights) or like tau (combined)?"""
 
+    def caution(self, error: Tensor) -> Tensor:
+        """(B,) the embedded error of an early step, times what it was seen too small by."""
+        return error
+
     @abstractmethod
     def select(self, index: Tensor) -> Self:
         """The sub-batch of the given rows."""

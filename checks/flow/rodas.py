@@ -70,7 +70,8 @@ def step(
             rate = torch.addcmul(rate, inverse_h, _add(None, _C[i], stages))
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
     new = argument + stages[5]
-    error = torch.where(grows, torch.inf, geometry.distance(new, argument))
+    error = geometry.caution(geometry.distance(new, argument))
+    error = torch.where(grows, torch.inf, error)
     return new, error, weights
 
 
