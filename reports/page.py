@@ -42,6 +42,7 @@ _FACES = (  # file, family, weight, style; licence in static/OFL.txt
 LARGEST = 1_000_000
 """Bytes of a page: a megabyte, as browsers and servers count it."""
 SPARED = (
+    "histograms, attention and singular values of negative controls",
     "the numbers of the shown cases",
     "curves of further cases beside the worst",
     "close-ups of negative controls and open claims",
