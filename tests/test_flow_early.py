@@ -86,6 +86,9 @@ class _Linear:
     def margins(self, y: Tensor) -> Tensor:
         return torch.zeros((len(y), 2), dtype=torch.float64)
 
+    def caution(self, error: Tensor) -> Tensor:
+        return error
+
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return (self.matrix @ y.unsqueeze(-1)).squeeze(-1)
 

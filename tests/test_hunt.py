@@ -47,7 +47,7 @@ def test_integers_find_a_known_failing_start_when_they_may() -> None:
 
 def test_evolution_finds_one_that_survives_and_travels() -> None:
     search = hunt.Hunt(_case(1), 1, allowed=True)
-    search.evolve(0, 8, 1)
+    search.evolve(0, 8, 2)
     found = search.candidate
     assert found is not None
     good, words = hunt.survives(found)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from checks.flow.directions import grown, relative_change
 from checks.flow.probes import Stretch
 from checks.flow.reference import (
     Reference,
@@ -228,9 +229,9 @@ class Auditor:
             last = after[:-1] * np.exp(after[-1] / 2)
             end = end.reshape(-1, columns)
             first = (before[:-1] * np.exp(before[-1] / 2)).reshape(-1, columns)
-            small = _SMALL * _grown(first, end)
-            off = _relative_change(last.reshape(-1, columns), end, small)
-            went = _relative_change(first, end, small)
+            small = _SMALL * grown(first, end)
+            off = relative_change(last.reshape(-1, columns), end, small)
+            went = relative_change(first, end, small)
             return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
         x, z = self.problem.tokens, self.problem.queries
         delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
@@ -252,10 +253,10 @@ class Auditor:
         last = after[:-1] * np.exp((after[-1] - before[-1] - moved[-1]) / 2)
         end = moved[:-1].reshape(-1, columns)
         first = before[:-1].reshape(-1, columns)
-        small = max(_SMALL * _grown(first, end), _LEFT_OUT * np.exp(-stretch.log_norm))
-        off = _relative_change(last.reshape(-1, columns), end, small)
+        small = max(_SMALL * grown(first, end), _LEFT_OUT * np.exp(-stretch.log_norm))
+        off = relative_change(last.reshape(-1, columns), end, small)
         # Directions are compared at size 1; the step's own change includes the growth of Z.
-        went = _relative_change(first, end, small) + abs(float(moved[-1])) / 2
+        went = relative_change(first, end, small) + abs(float(moved[-1])) / 2
         return Audit("reduced", off, stretch.log_norm, change=went)
 
     def _rows(self) -> Array:
@@ -303,25 +304,6 @@ class Auditor:
         if balance is not None and balance(end, active) is None:
             return None, _FELT
         return end, ""
-
-
-def _relative_change(z: Array, other: Array, small: float) -> float:
-    """|T - 1| (Frobenius) of the T with z = T other (2d x e); directions of other smaller
-    than ``small`` times its largest are measured against that size."""
-    _, sizes, axes = np.linalg.svd(other, full_matrices=False)
-    if sizes[0] == 0:  # weights of 0 stay 0, and deviate by 0, not by 0/0
-        return np.inf if z.any() else 0.0
-    return float(np.linalg.norm((z - other) @ axes.T / np.maximum(sizes, small * sizes[0])))
-
-
-def _grown(first: Array, end: Array) -> float:
-    """By what factor the smaller directions of [K; Q] grew against the largest, at least 1: the
-    reference's own errors grow with them (seen: 118 times, from 5e-10 of the largest)."""
-    before, after = (np.linalg.svd(z, compute_uv=False) for z in (first, end))
-    told = before > 1e-12 * before[0]  # less is rounding
-    if not told.any() or after[0] == 0:
-        return 1.0
-    return max(1.0, float((after[told] / before[told]).max() * before[0] / after[0]))
 
 
 def _mend(
