@@ -63,7 +63,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "unaudited": _LIMIT,
     "tokens_fixed_at_start": ("selection.selected-svm", "limit.combined-l2"),
     "nuclear_frobenius": ("limit.combined-frobenius", "control.combined-attains-nuclear"),
-    "operator_for_nuclear": ("limit.aligned-single-entry",),
+    "operator_for_nuclear": ("control.semidefinite-start",),
     "audit_dual_norm": _COMBINED,
     "audit_self_dual": _BRACKET,
     "audit_mean_margin": _BRACKET,
