@@ -14,6 +14,7 @@ from torch import Tensor
 
 from checks.flow import implicit, integrate, unseen
 from checks.flow.chain import chain_breaks
+from checks.flow.directions import grown, relative_change
 from checks.flow.factored import FactoredGeometry
 from checks.flow.fidelity import STEP_BOUND, Auditor
 from checks.flow.orbit import Orbit, Status
@@ -334,3 +335,16 @@ def test_wide_and_empty_starts() -> None:
     assert (orbit.own_gap[:2] <= SETTINGS.gap).all()
     assert not orbit.settled[2]
     assert orbit.status[2] in (Status.UNSETTLED, Status.STALLED)
+
+
+def test_directions_that_grew_are_compared_as_coarsely_as_the_reference_errs() -> None:
+    """A direction of 1e-9 that grew 100 times is off by 1e-9 of the largest, as the reference may
+    be by then: 10 % of it.  One that did not grow is told as sharply as before."""
+    first, end = np.diag([2.0, 2e-9]), np.diag([3.0, 3e-7])
+    assert grown(first, end) == pytest.approx(100)
+    assert grown(end, first) == grown(first, first) == 1.0
+    assert grown(np.diag([1.0, 1e-16]), np.diag([1.0, 1e-3])) == 1.0  # rounding, before
+    assert grown(0 * first, end) == grown(first, 0 * end) == 1.0
+    off = end + np.diag([0.0, 3e-9])
+    assert relative_change(off, end, 1e-6) == pytest.approx(1e-3)
+    assert relative_change(off, end, 1e-6 * grown(first, end)) == pytest.approx(1e-5)

@@ -8,11 +8,6 @@
   };
   const seen = new IntersectionObserver(near, { rootMargin: "400px" });
   for (const e of document.querySelectorAll(".scroll, .display")) seen.observe(e);
-  // What was folded away when it came near.
-  addEventListener("toggle", ({ target }) => {
-    const wide = [...target.querySelectorAll(".display")].filter((e) => e.scrollWidth > e.clientWidth);
-    for (const e of wide) e.tabIndex = 0;
-  }, true);
 })();
 (() => {
   const form = document.querySelector(".filters");
