@@ -224,6 +224,19 @@ class Start:
         """(d,) theta = sign(beta) |beta|^(p-1), the gradient of the mirror flow's potential."""
         return np.asarray(np.sign(self.weights) * np.abs(self.weights) ** (self.exponent - 1.0))
 
+    def moved(self, u: Array) -> tuple[Array, Array]:
+        """(key, query) of diagonal weights where the mirror variable r has moved by u (d,).
+
+        k + q has grown by e^(u/2), k - q fallen by it (derived); what is 0 stays 0 however large
+        u, as of a frozen sign: an exponential of its own would overflow there.
+        """
+        assert self.key is not None and self.query is not None
+        plus, minus = self.key + self.query, self.key - self.query
+        with np.errstate(divide="ignore"):
+            up = np.sign(plus) * np.exp(np.log(np.abs(plus)) + u / 2)
+            down = np.sign(minus) * np.exp(np.log(np.abs(minus)) - u / 2)
+        return (up + down) / 2, (up - down) / 2
+
     @property
     def weights(self) -> Array:
         """The attention weights: beta = k * q (d,), W = K Q^T (d, d), or as given."""

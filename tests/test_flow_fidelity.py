@@ -13,7 +13,7 @@ from torch import Tensor
 
 from checks.cases import case_from_record
 from checks.flow import fidelity, implicit, late
-from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks
+from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks, drift
 from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
@@ -24,6 +24,7 @@ from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import ReferenceFailure, lsoda
 from checks.flow.settings import Settings
 from checks.parts import PINNED
+from checks.problems import AttentionProblem, Start
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
 
 SETTINGS = Settings(early_steps=500, late_steps=120)
@@ -251,6 +252,33 @@ def test_stale_certificates_stay_certificates(monkeypatch: pytest.MonkeyPatch) -
         # HiGHS keeps its constraints to 1e-7.
         assert done.orbit.primal[row] <= gamma * (1 + 1e-7)
         assert gamma * (1 - 1e-7) <= done.orbit.dual[row]
+
+
+def test_a_frozen_sign_is_audited_however_far_its_mirror_variable_has_moved() -> None:
+    """k = -q stays 0 or falls for ever: e^(u/2) of it alone overflows at u = 1,420 (seen in the
+    full profile, as an audit without a number and a drift that no comparison saw)."""
+    problems, starts = drawn("diagonal", 1)
+    problem, start = problems[0], starts[0]
+    assert start.key is not None and start.query is not None
+    unfelt = problem.queries.copy()
+    unfelt[:, 0] = 0.0
+    problem = AttentionProblem.of(problem.tokens, unfelt, problem.labels, problem.head)
+    query = start.query.copy()
+    query[0] = -start.key[0]
+    start = Start.diagonal(start.key, query, problem.dim)
+    recorder = Recorder([0])
+    orbit = integrate([problem], [start], SETTINGS, [recorder])
+    auditor = Auditor(problem, start, orbit.selected[0])
+    early = [s for s in recorder.stretches[0] if not s.late and s.log_norm < 5.0][-3:]
+    far = np.zeros(problem.dim)
+    far[0] = 3000.0
+    assert len(early) == 3
+    for stretch in early:
+        moved = replace(stretch, before=stretch.before + far, after=stretch.after + far)
+        audit = auditor.audit(moved)
+        assert audit.passed
+        drifted = drift(start, [moved])
+        assert drifted is not None and 0 < drifted < 1e-12
 
 
 def test_a_reference_that_cannot_answer_never_passes() -> None:

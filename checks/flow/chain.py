@@ -44,9 +44,7 @@ def drift(start: Start, stretches: list[Stretch]) -> float | None:
         if stretch.log_norm > _DRIFT_LIMIT:
             break
         if start.model == "diagonal":
-            up = (key + query) * np.exp(stretch.after / 2)
-            down = (key - query) * np.exp(-stretch.after / 2)
-            k, q = (up + down) / 2, (up - down) / 2
+            k, q = start.moved(stretch.after)
             change = (k * k - q * q) - (key * key - query * query)
         else:
             scale = np.exp(stretch.after[-1] / 2)

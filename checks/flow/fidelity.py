@@ -140,22 +140,18 @@ class Auditor:
             return Audit("none", None, size, f"reference: {failure}")
 
     def _diagonal(self, stretch: Stretch, deep: bool) -> Audit:
-        key, query = np.asarray(self.start.key), np.asarray(self.start.query)
-        plus, minus = (key + query) / np.sqrt(2), (key - query) / np.sqrt(2)
         before, after = stretch.before, stretch.after
         if not deep:
-            up, down = plus * np.exp(before / 2), minus * np.exp(-before / 2)
-            raw = np.concatenate((up + down, up - down)) / np.sqrt(2)
-            reference = Reference(self.problem, "diagonal", plus.shape)
-            k, q = reference.integrate(raw, stretch.step).reshape(2, -1)
-            up, down = plus * np.exp(after / 2), minus * np.exp(-after / 2)
-            error = np.abs(k * q - (up * up - down * down) / 2).max()
+            first, last = self.start.moved(before), self.start.moved(after)
+            reference = Reference(self.problem, "diagonal", before.shape)
+            k, q = reference.integrate(np.concatenate(first), stretch.step).reshape(2, -1)
             # Weights that stay 0 (queries of 0 move nothing) deviate by 0, not by 0/0.
             size = np.abs(k * q).sum() or 1.0
-            up, down = plus * np.exp(before / 2), minus * np.exp(-before / 2)
-            moved = np.abs(k * q - (up * up - down * down) / 2).max()
-            off, went = float(error / size), float(moved / size)
+            off = float(np.abs(k * q - last[0] * last[1]).max() / size)
+            went = float(np.abs(k * q - first[0] * first[1]).max() / size)
             return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
+        key, query = np.asarray(self.start.key), np.asarray(self.start.query)
+        plus, minus = (key + query) / np.sqrt(2), (key - query) / np.sqrt(2)
         with np.errstate(divide="ignore"):
             log_plus, log_minus = 2 * np.log(np.abs(plus)), 2 * np.log(np.abs(minus))
         shift = float(max((log_plus + before).max(), (log_minus - before).max()))
