@@ -23,6 +23,7 @@ from checks.frames import Alignment
 from checks.mirrored_problems import draw_mirrored, draw_mirrored_start
 from checks.problem_families import Shape, draw_problem
 from checks.problems import Array, AttentionProblem, Start, constraints_of
+from checks.slack_problems import draw_slack
 from checks.start_families import draw_start
 
 RECORD_SCHEMA = 1
@@ -121,6 +122,8 @@ def _build(parts: Family, spec: CaseSpec, blob: Blob) -> Case:
         drawn, alignment, base = draw_aligned(blob, parts.problem, spec.shape)
     elif parts.problem == "mirrored":
         drawn, factor = draw_mirrored(blob, spec.shape)
+    elif parts.problem == "slack":
+        drawn = draw_slack(blob, spec.shape)
     else:
         drawn = draw_problem(blob, parts.problem, spec.shape, parts.full)
     if alignment is not None and parts.aligned:

@@ -9,6 +9,7 @@ from checks.aligned_problems import ALIGNED_PROBLEMS, check_aligned_shape
 from checks.factored_starts import ALIGNED_STARTS, FACTORED_STARTS, LOW_RANK
 from checks.mirrored_problems import check_mirrored_shape
 from checks.problem_families import PLAIN, PROBLEMS, WITNESSED, Shape, check_shape
+from checks.slack_problems import check_slack_shape
 from checks.start_families import DIAGONAL_ONLY, NEEDS_WITNESS, STARTS
 
 MIRROR = {"mirror-1.5": 1.5, "mirror-2": 2.0, "mirror-3": 3.0}
@@ -17,7 +18,7 @@ MODELS = ("diagonal", "combined-diagonal", "combined", "factored", *MIRROR)
 """diagonal: key and query vectors trained apart.  combined-diagonal: beta (d+1,) trained
 directly.  combined: W (d+1, d+1) trained directly.  factored: key and query matrices
 (d+1, e) trained apart.  mirror-p: beta (d+1,) trained by mirror flow."""
-ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS, "mirrored")
+ALL_PROBLEMS = (*PROBLEMS, *ALIGNED_PROBLEMS, "mirrored", "slack")
 ALL_STARTS = tuple(
     dict.fromkeys((*STARTS, *FACTORED_STARTS, *LOW_RANK, *ALIGNED_STARTS, "key-is-query"))
 )
@@ -61,6 +62,8 @@ class Family:
             check_aligned_shape(self.problem, shape)
         elif self.problem == "mirrored":
             check_mirrored_shape(shape)
+        elif self.problem == "slack":
+            check_slack_shape(shape)
         else:
             check_shape(self.problem, shape, self.full)
 
@@ -99,6 +102,8 @@ def _exists(model: str, problem: str, start: str) -> bool:
         return False
     if problem == "mirrored":
         return False
+    if problem == "slack":
+        return model == "diagonal" and start in ("separating", "small", "random")
     if start == "threshold":
         return problem in ("separable", "near-tied") and not model.startswith("mirror")
     if problem in ALIGNED_PROBLEMS:
@@ -134,7 +139,7 @@ def family(name: str) -> Family:
             " (frozen, conflicting, degenerate: diagonal only; trapped: with trap only; "
             "separating, frozen, conflicting: not with nonseparable or unconstrained; "
             "contrary, prompt, classifier: not with combined; low-rank: factored only; "
-            "symmetrised: combined too); "
+            "symmetrised: combined too); diagonal/slack: separating, small, random; "
             f"factored {factored}"
         )
     return FAMILIES[name]

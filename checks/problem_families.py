@@ -104,7 +104,7 @@ def draw_problem(blob: Blob, kind: str, shape: Shape, full: bool) -> DrawnProble
     if kind in PLAIN:
         z = np.ones_like(z)
     y = signs(blob.words(n))
-    scores, best = _scores(blob, kind, n, length)
+    scores, best = scores_of(blob, kind, n, length)
     regions = [_STYLES[style]]
     if shape[0] * (length - 1) > d:
         regions.append("more-constraints-than-coordinates")
@@ -183,7 +183,7 @@ def _queries(blob: Blob, style: int, n: int, d: int, zeros: bool) -> Array:
     return np.asarray(np.where(z < 0, z - 0.25, z + 0.25))
 
 
-def _scores(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
+def scores_of(blob: Blob, kind: str, n: int, length: int) -> tuple[Array, Array]:
     """Scores (n, L) in [-2, 2], distinct dyadics unless ``kind`` ties them, and o (n,).
 
     The best leads by at least 1/8 (near-tied: 2^-10; tied: two tokens share it exactly, of

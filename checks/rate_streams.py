@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from checks.grids import ELSEWHERE, INFIMUM
 from checks.streams import SETTLES_ELSEWHERE, SHAPES, Source, Stream
 
@@ -56,6 +58,42 @@ REGRET_COMBINED_CERTAIN = Stream(
     (Source("combined-diagonal/separable/separating"),), shapes=SHAPES[:1], share=0.06,
     searched=False,
 )  # fmt: skip
+MEAN_DIAGONAL = Stream(
+    (
+        Source("diagonal/separable/separating"),
+        Source("diagonal/separable/small", SETTLES_ELSEWHERE),
+    ),
+    shapes=((2, 3, 3),),
+    share=0.3,
+    searched=False,
+)
+MEAN_DIAGONAL_CERTAIN = replace(
+    MEAN_DIAGONAL, sources=(Source("diagonal/separable/separating"),), share=0.06
+)
+MEAN_COMBINED = Stream(
+    (
+        Source("combined-diagonal/separable/separating"),
+        Source("combined-diagonal/separable/random", SETTLES_ELSEWHERE),
+        Source("combined/separable/separating"),
+    ),
+    shapes=((4, 3, 6),),
+    share=0.35,
+    searched=False,
+)
+MEAN_COMBINED_CERTAIN = replace(
+    MEAN_COMBINED, sources=(Source("combined/separable/separating"),), share=0.06
+)
+_HIDDEN = 0.6
+"""Share of small starts whose slack coordinate is so small that other costs hide its own until
+the certificate closes (seen: a fifth to two fifths, by shape)."""
+SLACK = Stream(
+    (Source("diagonal/slack/random", 0.3), Source("diagonal/slack/small", _HIDDEN)),
+    must_see=tuple(f"slack {k}/16" for k in range(1, 9)),
+    shapes=((2, 2, 4), (3, 2, 4), (4, 2, 6)),
+    share=0.5,
+    searched=False,
+)
+SLACK_CERTAIN = replace(SLACK, must_see=(), sources=SLACK.sources[:1], share=0.06)
 DUAL_WINDOW = Stream(
     (
         Source("diagonal/separable/separating"),

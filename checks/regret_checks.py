@@ -94,7 +94,7 @@ def _measure(
 
 
 @dataclass(frozen=True)
-class _Sums:
+class Sums:
     """What both bounds are made of.  steps (k-1,): of tau; inverse: the integral of 1/N from
     below and from above (N grows); spread: C = ln R + max kappa - min kappa."""
 
@@ -103,7 +103,7 @@ class _Sums:
     spread: float
 
     @classmethod
-    def of(cls, run: Late) -> _Sums:
+    def of(cls, run: Late) -> Sums:
         steps, inverse = np.diff(run.orbit.tau), np.exp(-run.orbit.log_size)
         constraints = constraints_of(run.case.problem)
         return cls(
@@ -118,14 +118,14 @@ def _gap(run: Late, gamma: float) -> Array:
     return np.asarray(gamma - np.exp(run.orbit.log_margin - run.orbit.log_size))
 
 
-def _regret_bound(run: Late, factor: float) -> Bound:
+def regret_bound(run: Late, factor: float = 1.0) -> Bound:
     """The integral of gamma - m~/N over tau against its constants, N = S or |W|.
 
     gamma is the least margin of a direction of norm 1: the solver's, whatever it is worth.
     m~/N never falls, so that sums with the value at the left end of each step bound the
     integral from above, those at the right end from below.
     """
-    sums, late = _Sums.of(run), run.orbit
+    sums, late = Sums.of(run), run.orbit
     direction = run.optimum.solution.ravel() / judging.norm_of(
         run.optimum.solution, run.optimum.norm
     )
@@ -148,7 +148,7 @@ def _regret_bound(run: Late, factor: float) -> Bound:
     )
 
 
-def _mirror(run: Late) -> tuple[Array, Array]:
+def mirror_of(run: Late) -> tuple[Array, Array]:
     """(ln c_j (d,), r_j (k, d)) of the coordinates that enter a constraint."""
     start = run.case.start
     assert start.key is not None and start.query is not None
@@ -163,7 +163,7 @@ def _entropy(run: Late, direction: Array) -> float:
 
     The start's own constants are used, with r(tau) read off the orbit (u of ``Geometry.raw``).
     """
-    log_c, r = _mirror(run)
+    log_c, r = mirror_of(run)
     used = (constraints_of(run.case.problem).rows != 0).any(axis=0)
     u = direction[used]
     kept = u != 0
@@ -173,8 +173,8 @@ def _entropy(run: Late, direction: Array) -> float:
 
 
 def _regret(run: Late, factor: float = 1.0) -> CaseResult:
-    bound = _regret_bound(run, factor)
-    wrong = _regret_bound(run, BEYOND)
+    bound = regret_bound(run, factor)
+    wrong = regret_bound(run, BEYOND)
     measured = Measurement(
         "summed gap of m~/N, left ends", bound.left, bound.right + bound.error,
         "the constants of the first state and C times the integral of 1/N from below, plus the "
@@ -190,8 +190,8 @@ def _regret(run: Late, factor: float = 1.0) -> CaseResult:
 
 def _window_bounds(run: Late, factor: float) -> tuple[Bound, Bound]:
     """(gamma* <= window, window <= gamma* + its excess), full window from the first state."""
-    sums, late = _Sums.of(run), run.orbit
-    log_c, r = _mirror(run)
+    sums, late = Sums.of(run), run.orbit
+    log_c, r = mirror_of(run)
     length = float(late.tau[-1] - late.tau[0])
     value = float(np.abs(r[-1] - r[0]).max()) / (2 * length)
     # Every step's end is off by its local error in r.

@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 from checks.cases import Case, CaseSpec, blob_length, campaign_specs, decode
 from checks.families import FAMILIES
 
-SHAPES = ((1, 2, 1), (1, 3, 2), (2, 2, 1), (2, 3, 2), (3, 3, 4), (4, 4, 3), (4, 3, 1))
+SHAPES = ((1, 2, 1), (1, 3, 2), (2, 2, 1), (2, 3, 2), (3, 3, 4), (4, 4, 3), (4, 3, 1), (2, 2, 4))
 GOOD = ("separable", "near-tied", "equal-scores", "contrary", "trap")
 
 

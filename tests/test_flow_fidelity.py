@@ -259,7 +259,8 @@ def test_a_frozen_sign_is_audited_however_far_its_mirror_variable_has_moved() ->
     full profile, as an audit without a number and a drift that no comparison saw)."""
     problems, starts = drawn("diagonal", 1)
     problem, start = problems[0], starts[0]
-    assert start.key is not None and start.query is not None
+    assert start.key is not None
+    assert start.query is not None
     unfelt = problem.queries.copy()
     unfelt[:, 0] = 0.0
     problem = AttentionProblem.of(problem.tokens, unfelt, problem.labels, problem.head)
@@ -278,7 +279,8 @@ def test_a_frozen_sign_is_audited_however_far_its_mirror_variable_has_moved() ->
         audit = auditor.audit(moved)
         assert audit.passed
         drifted = drift(start, [moved])
-        assert drifted is not None and 0 < drifted < 1e-12
+        assert drifted is not None
+        assert 0 < drifted < 1e-12
 
 
 def test_a_reference_that_cannot_answer_never_passes() -> None:

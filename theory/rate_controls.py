@@ -87,6 +87,55 @@ RATE_CONTROLS: Final[tuple[Claim, ...]] = (
         not_shown=_PLANTED,
     ),
     Claim(
+        key="control.mean-gap-diagonal",
+        kind="control",
+        title="Separate weights at the combined flow's rate",
+        statement="Wrong on purpose: the mean gap of separate weights falls like ln S/S.",
+        latex=(
+            r"\frac{1}{\tau - \tau_0} \int \Bigl( \gamma^* - \frac{\tilde m}{S} \Bigr) d\tau "
+            r"\overset{?}{=} \Theta \Bigl( \frac{\ln S}{S} \Bigr)"
+        ),
+        citation=derived("The sum of the gap never falls, and tau is about ln S/(2 gamma*)."),
+        assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
+        rests_on=("flow.orbit", "rate.mean-gap-diagonal"),
+        expect="falsified",
+        falsified_by="A fitted exponent off by half again what the true one's band allows.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.mean-gap-combined",
+        kind="control",
+        title="Combined weights at the separate flow's rate",
+        statement="Wrong on purpose: the mean gap of combined weights falls like 1/ln |W| only.",
+        latex=(
+            r"\frac{1}{\tau - \tau_0} \int \Bigl( \gamma^* - \frac{\tilde m}{\|W\|} \Bigr) d\tau "
+            r"\overset{?}{=} \Theta \Bigl( \frac{1}{\ln \|W\|} \Bigr)"
+        ),
+        citation=derived("Its sum grows like ln |W| at most, and tau is about |W|/gamma*."),
+        sentences=("S4",),
+        assumptions=(*_DATA, "infimum-reached"),
+        rests_on=("flow.orbit", "rate.mean-gap-combined"),
+        expect="falsified",
+        falsified_by="A fitted exponent off by half again what the true one's band allows.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
+        key="control.slack-forgotten",
+        kind="control",
+        title="A gap that closes like one over the norm, whatever the dual slack",
+        statement=(
+            "Wrong on purpose: on problems with a coordinate of dual slack delta <= 1/2, the gap "
+            "of separate weights falls like 1/S."
+        ),
+        latex=r"\gamma^* - \frac{\tilde m}{S} \overset{?}{=} \Theta \bigl( S^{-1} \bigr)",
+        citation=derived("It falls like S^-delta."),
+        assumptions=(*_DATA, "nonzero-invariant", "infimum-reached"),
+        rests_on=("flow.orbit", "rate.slack-attained"),
+        expect="falsified",
+        falsified_by="A fitted exponent off by half again what the true one's band allows.",
+        not_shown=_PLANTED,
+    ),
+    Claim(
         key="control.time-scale",
         kind="control",
         title="Half of the combined flow's time scale",

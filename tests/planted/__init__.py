@@ -11,12 +11,12 @@ from __future__ import annotations
 import inspect
 
 import checks.cli  # noqa: F401  one thread and one path in numpy, before it is loaded
-from tests.planted import algebra, classic, fields, judgement, oracles, steppers
+from tests.planted import algebra, classic, fields, judgement, oracles, rates, steppers
 from tests.planted.patching import Plant
 
 PLANTS: dict[str, Plant] = {
     name: plant
-    for module in (classic, fields, steppers, oracles, judgement, algebra)
+    for module in (classic, fields, steppers, oracles, judgement, algebra, rates)
     for name, plant in vars(module).items()
     if inspect.isfunction(plant) and list(inspect.signature(plant).parameters) == ["patch"]
 }

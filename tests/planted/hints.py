@@ -102,5 +102,8 @@ HINTS: dict[str, tuple[str, ...]] = {
     "theory_dual_half": ("symbolic.kkt-l2",),
     "theory_l1_force": ("symbolic.kkt-l1",),
     "theory_step_swapped": ("symbolic.factored-step",),
+    "rates_exchanged": ("rate.mean-gap-diagonal",),
+    "slack_misread": ("rate.slack-attained",),
+    "settled_is_reached": ("frontier.infimum-shares", "control.loss-barrier-sum"),
     "theory_halves": ("symbolic.reparameterized-flow", "symbolic.kkt-reparameterized"),
 }
