@@ -22,7 +22,7 @@ from checks.families import Family, family
 from checks.frames import Alignment
 from checks.mirrored_problems import draw_mirrored, draw_mirrored_start
 from checks.problem_families import Shape, draw_problem
-from checks.problems import Array, AttentionProblem, Start, constraints_of
+from checks.problems import Array, AttentionProblem, Start, rows_for
 from checks.slack_problems import draw_slack
 from checks.start_families import draw_start
 
@@ -73,9 +73,7 @@ class Case:
     @cached_property
     def _inputs(self) -> dict[str, float]:
         problem, start = self.problem, self.start
-        constraints = constraints_of(problem)
-        full = start.weights.ndim == 2
-        rows = constraints.matrices if full else constraints.rows
+        rows = rows_for(problem, start.weights)
         out = {
             "samples": float(problem.samples),
             "tokens": float(problem.length),

@@ -16,7 +16,7 @@ from checks.flow.settings import Settings
 from checks.late_probe import LateOrbit, LateProbe
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement, Outcome
-from checks.problems import Array, constraints_of
+from checks.problems import Array, rows_for
 from checks.rounding import Norm
 from checks.svm import SvmSolution
 
@@ -166,9 +166,8 @@ def at_handover(
 
 
 def rows_of(case: Case) -> Array:
-    """(R, D) constraints of the optimal tokens, in the coordinates of the flattened weights."""
-    constraints = constraints_of(case.problem)
-    return constraints.matrices if case.start.weights.ndim == 2 else constraints.rows
+    """(R, D) constraints of the optimal tokens, in the coordinates of the case's weights."""
+    return rows_for(case.problem, case.start.weights)
 
 
 def least_margin(case: Case, orbit: Orbit, row: int) -> float:

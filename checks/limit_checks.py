@@ -13,7 +13,7 @@ from checks.cases import Case
 from checks.context import Context
 from checks.judging import NOT_SEPARABLE, Judged, Rival
 from checks.outcomes import CaseResult, Outcome
-from checks.problems import constraints_of
+from checks.problems import constraints_of, rows_for
 from checks.rounding import Norm
 from checks.runs import Run
 from checks.svm import SvmSolution
@@ -160,10 +160,7 @@ def recorded(
 
 def _separation(run: Run) -> float:
     """Least optimal-token margin of the final direction: positive iff the infimum is reached."""
-    constraints = constraints_of(run.problem)
-    full = run.direction.ndim == 2
-    rows = constraints.matrices if full else constraints.rows
-    return float((rows @ run.direction.ravel()).min())
+    return float((rows_for(run.problem, run.direction) @ run.direction.ravel()).min())
 
 
 def gap_curves(run: Run, claimed: SvmSolution) -> dict[str, list[tuple[float, ...]]]:

@@ -174,6 +174,13 @@ def constraints_of(problem: AttentionProblem, selected: Array | None = None) -> 
     return Constraints(delta, problem.queries[sample], sample, token, kappa, low)
 
 
+def rows_for(problem: AttentionProblem, weights: Array) -> Array:
+    """(R, D) constraints of the optimal tokens, in the flattened coordinates of these weights: a
+    vector (d,), or a matrix (d, d)."""
+    constraints = constraints_of(problem)
+    return constraints.matrices if weights.ndim == 2 else constraints.rows
+
+
 def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     """(hi, lo), hi = fl(a - b) and hi + lo = a - b exactly (Knuth's two-sum; no overflow)."""
     high = a - b

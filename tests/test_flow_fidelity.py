@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import runs
 from checks.cases import case_from_record
 from checks.flow import fidelity, implicit, late
 from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks, drift
@@ -231,6 +232,31 @@ def test_an_svm_solution_is_no_trajectory() -> None:
     assert chain_breaks(stretches[:5] + stretches[6:], initial) == NO_CHAIN
     assert chain_breaks(stretches[1:], initial) == NO_CHAIN
     assert chain_breaks(stretches, initial) == ""
+
+
+def test_deep_steps_of_a_late_phase_that_was_left_are_not_audited_by_other_tokens() -> None:
+    """The auditor knows the tokens of the last late phase.  Shallow steps need none."""
+
+    class Said(Auditor):
+        def audit(self, stretch: Stretch) -> Audit:
+            heard.append(stretch)
+            return Audit("raw", 0.0, stretch.log_norm)
+
+    def step(late: bool, log_norm: float) -> Stretch:
+        nothing = np.zeros(1)
+        return Stretch(late, nothing, nothing, nothing, nothing, 1.0, log_norm)
+
+    problems, starts = drawn("diagonal", 1)
+    auditor = Said(problems[0], starts[0], problems[0].optimal)
+    kinds = ((True, 50.0), (True, 5.0), (False, 50.0), (True, 60.0))
+    deep, shallow, back, last = (step(late, size) for late, size in kinds)
+    for stored, wanted in (
+        ([deep, shallow, back, last], [shallow, back, last]),
+        ([shallow, back, deep, last], [shallow, back, deep, last]),
+    ):
+        heard: list[Stretch] = []
+        runs.audits(auditor, stored, np.random.default_rng(0), 16)
+        assert sorted(map(id, heard)) == sorted(map(id, wanted))
 
 
 def test_stale_certificates_stay_certificates(monkeypatch: pytest.MonkeyPatch) -> None:

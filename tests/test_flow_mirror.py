@@ -9,11 +9,15 @@ import torch
 from checks import runs
 from checks.cases import case_from_record, case_record
 from checks.flow import integrate
+from checks.flow.fidelity import Audit
 from checks.flow.mirror import MirrorGeometry
+from checks.flow.mirror_audit import MirrorAuditor
+from checks.flow.probes import Recorder
 from checks.flow.settings import Settings
 from checks.flow.weights import Slope
 from checks.problems import BadInput, Start
 from tests.exact_cases import cases
+from tests.flow_fixture import drawn
 
 EXPONENTS = (1.5, 2.0, 3.0)
 
@@ -101,6 +105,30 @@ def test_audits_catch_the_flow_of_another_potential(
     )
     planted = runs.follow([c.problem for c in drawn], [c.start for c in drawn], Settings())
     assert all(run.fidelity.fault for run in planted)
+
+
+def turning_audits() -> list[Audit]:
+    """Audits of the early steps in which a coordinate changes its sign, of one run at p = 3."""
+    problems, starts = drawn("mirror-3", 1, first=21)
+    recorder = Recorder([0])
+    orbit = integrate.integrate(problems, starts, Settings(late_steps=1), [recorder])
+    auditor = MirrorAuditor(problems[0], starts[0], orbit.selected[0])
+    return [
+        auditor.audit(s) for s in recorder.stretches[0]
+        if not s.late and (np.sign(s.before) * np.sign(s.after) < 0).any()
+    ]  # fmt: skip
+
+
+def test_steps_over_a_sign_are_within_bounds_above_two_because_of_caution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """beta has no slope where theta = 0: there the embedded error says an eighth of the truth."""
+    cautious = turning_audits()
+    assert len(cautious) >= 3
+    assert all(audit.passed for audit in cautious)
+    monkeypatch.setattr(MirrorGeometry, "caution", lambda self, error: error)
+    careless = [audit.deviation for audit in turning_audits()]
+    assert max(d for d in careless if d is not None) > 5 * Settings().early_tolerance
 
 
 def test_a_mirror_start_travels_and_refuses_nonsense() -> None:
