@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from checks.certificates import OracleFailure, certify, lower_bound, mixed_bound, upper_bound
-from checks.problems import Array, Constraints
+from checks.problems import Array, Constraints, constraints_of
 from checks.rounding import (
     FULL,
     Norm,
@@ -23,6 +23,7 @@ from checks.rounding import (
     operator_above,
 )
 from checks.svm import solve_svm
+from tests.flow_fixture import gaussian_problem
 from tests.margin_cases import (
     constraints,
     definite,
@@ -140,6 +141,19 @@ def test_any_guess_gives_a_valid_mixed_bound(problem: Constraints, seed: int) ->
     short = max(0.0, 1.0 - float((computed - error).min()))
     assume(short < 0.5)
     assert bound <= np.abs(member.solution).sum() / (1.0 - short) * (1.0 + 2.0**-50)
+
+
+def test_a_mixed_bound_of_the_optimum_itself_is_the_optimum() -> None:
+    """With g1 = G(lambda) nothing is left for the ceiling: weak duality of the claimed norm."""
+    problem = constraints_of(gaussian_problem(2, (2, 2, 3)))
+    best = solve_svm(problem, "l1")
+    pull = gradient(problem, best.multipliers, full=False)[0]
+    bound = mixed_bound(problem, best.multipliers, pull, "l1", "l2", 10.0)
+    assert best.lower * (1 - 1e-9) <= bound <= best.upper
+    broken = pull.copy()
+    broken[0] = np.nan
+    assert mixed_bound(problem, best.multipliers, broken, "l1", "l2", 10.0) == 0.0
+    assert mixed_bound(problem, broken[: len(problem)], pull, "l1", "l2", 10.0) == 0.0
 
 
 @example("l1", float("nan"))

@@ -44,6 +44,19 @@ def test_the_primal_residual_is_bounded_by_the_gap_of_its_own_state() -> None:
     assert all(0 < r.measurements[0].tolerance < 1e-9 for r in held)
 
 
+@pytest.mark.parametrize("name", ["dual-feasibility", "complementarity"])
+def test_the_other_residuals_vanish_too(name: str) -> None:
+    claim = f"limit.kkt-{name}"
+    check: Check = getattr(kkt_checks, f"kkt_{name.replace('-', '_')}")
+    found = check(drawn("diagonal/separable/separating", (3, 3, 4), 8), context(claim))
+    assert outcomes(found) == {Outcome.HELD}
+    held = [r for r in found if r.outcome is Outcome.HELD]
+    assert len(held) >= 4
+    assert all(m.value <= m.tolerance < 1.0 for r in held for m in r.measurements)
+    # Residuals are not negative but for rounding; that of weak duality is one of them.
+    assert all(m.value > -1e-9 for r in held for m in r.measurements)
+
+
 @pytest.mark.parametrize(("column", "factor"), [(2, 1 - 1e-3), (3, 1 - 1e-3)])
 def test_a_wrong_curve_is_refuted(
     column: int, factor: float, monkeypatch: pytest.MonkeyPatch
@@ -103,6 +116,7 @@ def test_the_aligned_optimum_is_that_of_the_direct_oracle() -> None:
         form = judging.solution(constraints, "nuclear", case.alignment, run.selected)
         direct = judging.solution(constraints, "nuclear", None, run.selected)
         assert max(form.lower, direct.lower) <= min(form.upper, direct.upper)
+        assert form.lower <= form.optimum <= form.upper
     assert elsewhere
 
 

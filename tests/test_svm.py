@@ -17,7 +17,7 @@ from checks import separability as separability_module
 from checks.basis import halves_of, prove_l1, prove_l2
 from checks.exact import ExactFailure
 from checks.optima import L1Basis
-from checks.problems import Array, Constraints
+from checks.problems import Array, Constraints, constraints_of
 from checks.rounding import FULL, Norm
 from checks.separability import LeastDistance
 from checks.simplex import Vertex
@@ -28,6 +28,7 @@ from checks.svm import (
     separability,
     solve_svm,
 )
+from tests.flow_fixture import gaussian_problem
 from tests.margin_cases import (
     assert_farkas,
     build,
@@ -54,6 +55,21 @@ def encloses(solution: SvmSolution, value: float) -> bool:
     """Is ``value``, known to a few roundings, in the certified interval?"""
     slack = 2.0**-48 * value  # sixteen units in the last place of a closed form
     return solution.lower - slack <= value <= solution.upper + slack
+
+
+@pytest.mark.parametrize("shift", [300, 560, 900])
+def test_scales_of_tokens_and_queries_that_cancel_leave_every_bit(shift: int) -> None:
+    """Of full weights the parts are scaled, whatever the size of their products: |delta|^2 is
+    beyond float64 here."""
+    plain = constraints_of(gaussian_problem(2, (2, 2, 3)))
+    moved = replace(
+        plain, delta=np.ldexp(plain.delta, shift), low=np.ldexp(plain.low, shift),
+        query=np.ldexp(plain.query, -shift),
+    )  # fmt: skip
+    for norm in FULL:
+        one, two = solve_svm(plain, norm), solve_svm(moved, norm)
+        assert (one.optimum, one.lower, one.upper) == (two.optimum, two.lower, two.upper)
+        assert np.array_equal(one.solution, two.solution)
 
 
 # --- closed forms ----------------------------------------------------------------------------

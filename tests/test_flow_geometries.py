@@ -1,0 +1,36 @@
+"""What every geometry promises: its state stands for weights, and moves do or do not commute."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from checks.flow.integrate import Batch
+from tests.flow_fixture import GEOMETRIES, drawn
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_weights_and_their_scale_are_those_of_the_start(model: str) -> None:
+    """W = weights e^scale, and the weights are of size 1: what the scale is for."""
+    problems, starts = drawn(model, 3)
+    batch = Batch.of(problems, starts)
+    weights, scale = batch.geometry.weights(batch.geometry.initial())
+    assert (
+        weights.flatten(1).abs().amax(-1).clamp(0.01, 10).equal(weights.flatten(1).abs().amax(-1))
+    )
+    for row, start in enumerate(starts):
+        whole = (weights[row] * scale[row].exp()).numpy()
+        assert whole.ravel() == pytest.approx(start.weights.ravel(), rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_moves_commute_where_a_geometry_says_so(model: str) -> None:
+    problems, starts = drawn(model, 3)
+    geometry = Batch.of(problems, starts).geometry
+    y = geometry.initial()
+    count = geometry.margins(y).shape[-1]
+    one = torch.softmax(torch.linspace(0.0, 3.0, count, dtype=y.dtype), 0).expand(len(y), -1)
+    two, step = one.flip(-1), torch.full((len(y),), 0.7, dtype=y.dtype)
+    there = geometry.advance(geometry.advance(y, one, step), two, step)
+    back = geometry.advance(geometry.advance(y, two, step), one, step)
+    assert bool((geometry.distance(there, back) < 1e-9).all()) is geometry.commutes
