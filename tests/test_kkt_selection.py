@@ -57,6 +57,23 @@ def test_the_other_residuals_vanish_too(name: str) -> None:
     assert all(m.value > -1e-9 for r in held for m in r.measurements)
 
 
+@pytest.mark.parametrize("factor", [None, 0.5, 2.0])
+def test_a_bracket_that_misses_the_solvers_interval_is_refuted_on_either_side(
+    factor: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = judging.from_raw
+    if factor is not None:
+        monkeypatch.setattr(
+            judging, "from_raw", lambda run, norm: tuple(factor * x for x in honest(run, norm))
+        )
+    claim = "limit.trajectory-certificate"
+    found = kkt_checks.trajectory_certificate(
+        drawn("diagonal/separable/separating", (3, 3, 4), 6), context(claim)
+    )
+    wanted = Outcome.HELD if factor is None else Outcome.FALSIFIED
+    assert outcomes(found) == {wanted}
+
+
 @pytest.mark.parametrize(("column", "factor"), [(2, 1 - 1e-3), (3, 1 - 1e-3)])
 def test_a_wrong_curve_is_refuted(
     column: int, factor: float, monkeypatch: pytest.MonkeyPatch
