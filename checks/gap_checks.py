@@ -19,7 +19,7 @@ from checks.late_runs import Late, rows_of, thin
 from checks.limit_checks import result
 from checks.outcomes import CaseResult, Measurement, Outcome
 from checks.problems import Array, constraints_of
-from checks.regret_checks import NEVER, Sums, mirror_of, regret_bound
+from checks.regret_checks import NEVER, Sums, mirror_of, regret_bound, undefined
 from checks.tolerances import EPS
 
 HORIZON = {"diagonal": 3000.0, "combined": 13.0}
@@ -108,7 +108,7 @@ def _mean_gaps(cases: Sequence[Case], context: Context, wrong: bool) -> list[Cas
     )
 
     def judge(run: Late) -> CaseResult:
-        return _judged(run, mean_gap_fits(run), MEAN, wrong)
+        return undefined(run) or _judged(run, mean_gap_fits(run), MEAN, wrong)
 
     return late_runs.measure(cases, context, settings, judge, on_orbit=True)
 
@@ -152,7 +152,7 @@ def _slacks(cases: Sequence[Case], context: Context, wrong: bool) -> list[CaseRe
         if common_pull(rows_of(run.case)) is None:
             reason = "no coordinate has the same entry in every constraint, beside one of its own"
             return result(run.case, Outcome.VACUOUS, reason, run.margins, informative=False)
-        return _judged(run, slack_fits(run), GAP, wrong)
+        return undefined(run) or _judged(run, slack_fits(run), GAP, wrong)
 
     return late_runs.measure(cases, context, context.budget.settings, judge)
 

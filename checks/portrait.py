@@ -249,13 +249,19 @@ def _subscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
+_SAME = 1e-12
+"""Relative difference of two log norms that counts as none: 1e4 roundings."""
+
+
 def _fidelity(path: Path, twin: Path) -> dict[str, Any]:
     """Largest difference of W/N(W) between a run and its twin, at the same norm.
 
     The twin's moments are others: it is interpolated between them (monotone cubic), so what is
     drawn bounds nothing; the audits behind the verdicts compare step by step.
     """
-    growing = np.append(True, np.diff(np.maximum.accumulate(twin.log_norm)) > 0)
+    # By more than rounding: the slopes between two states that are one overflow.
+    highest = np.maximum.accumulate(twin.log_norm)
+    growing = np.append(True, np.diff(highest) > _SAME * (1 + np.abs(highest[1:])))
     known, values = twin.log_norm[growing], twin.weights[growing]
     if len(known) < 2:
         return _figure("fidelity", "", "", path, {}, log=True)

@@ -82,6 +82,10 @@ def _measure(
     if not cases:
         return []
     model = cases[0].start.model
+
+    def guarded(run: Late) -> CaseResult:
+        return undefined(run) or judge(run)
+
     settings = context.budget.settings
     settings = replace(
         settings,
@@ -90,7 +94,19 @@ def _measure(
         gap=NEVER,
         longest=np.inf if whole else LONGEST[model],
     )
-    return late_runs.measure(cases, context, settings, judge, on_orbit=True)
+    return late_runs.measure(cases, context, settings, guarded, on_orbit=True)
+
+
+def undefined(run: Late) -> CaseResult | None:
+    """What is said where c_j = 0 and the constants are infinite (asked without the assumption)."""
+    start, problem = run.case.start, run.case.problem
+    if start.key is None or start.query is None or start.key.ndim != 1:
+        return None
+    used = (constraints_of(problem).rows != 0).any(axis=0)
+    if (np.abs(start.key) != np.abs(start.query))[used].all():
+        return None
+    reason = "the bound has no constants where c_j = 0"
+    return result(run.case, Outcome.INCONCLUSIVE, reason, run.margins, informative=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import logging
 import re
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
@@ -57,7 +58,11 @@ class Processes:
 
         pool = ProcessPoolExecutor(self._count, timeout=None, initializer=_end_silently)
         try:
-            yield from _pooled(pool, take, lambda: 2 * self._count)
+            with warnings.catch_warnings():
+                # loky ends a worker whose memory has grown, between two parts, and begins another:
+                # nothing is lost, and nobody has to do anything.
+                warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
+                yield from _pooled(pool, take, lambda: 2 * self._count)
         finally:
             # At once: what the workers are at when this is left early is lost anyway.
             with _without_manager_errors():

@@ -17,6 +17,7 @@ from checks.flow.settings import Settings
 from checks.outcomes import CaseResult, Measurement, Optimum, Outcome
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 from checks.tally import Tally
+from checks.track import Path
 from tests.flow_fixture import best_margin, gaussian_problem, small_start
 
 COARSE = Settings(gap=1e-4)
@@ -151,3 +152,14 @@ def test_the_data_of_a_case_are_its_arrays_and_large_ones_are_left_out() -> None
     assert np.array_equal(np.array(shown["tokens"]), case.problem.tokens)
     (large,) = campaign_specs("portraits", "diagonal/separable/separating", (9, 5, 8), 0, range(1))
     assert closeup.data_of(decode(large)) is None
+
+
+def test_a_twin_that_hardly_moves_between_two_moments_is_no_slope() -> None:
+    """Norms one rounding apart: a slope between them overflowed (seen in the full profile)."""
+    path = Path(
+        log_norm=np.array([0.0, 1e-300, 1.0, 2.0]), log_time=np.arange(4.0),
+        weights=np.array([0.0, 0.5, 0.7, 1.0])[:, None], p=np.ones((4, 1)), angle=np.zeros(4),
+    )  # fmt: skip
+    figure = portrait._fidelity(path, path)
+    heights = [y for _, y in figure["series"][0]["points"]]
+    assert max(heights[2:]) < 1e-12

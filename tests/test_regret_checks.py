@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from checks import late_runs, rate_checks, regret_checks
+from checks import gap_checks, late_runs, rate_checks, regret_checks
 from checks.budgets import PROFILES
 from checks.cases import Case
 from checks.context import Context
@@ -101,6 +101,20 @@ def test_the_angles_of_matrices_sum_to_less_than_the_margin_has_to_gain(
     assert outcomes(held) == {Outcome.HELD}
     check = spoilt(monkeypatch, lambda late: replace(late, angle=late.angle + 1.0))
     assert Outcome.FALSIFIED in outcomes(check("rate.cosine-factored", drawn))
+
+
+@pytest.mark.parametrize("check", [regret_checks.regret, regret_checks.window, gap_checks.mean_gap])
+def test_without_its_assumption_a_bound_has_no_constants_and_says_so(
+    check: Callable[[Sequence[Case], Context], list[CaseResult]],
+) -> None:
+    """As the full profile asks, dropping c_j > 0: logarithms of 0 warned, and NaN was compared."""
+    asked = context("rate.regret-diagonal")
+    kept = tuple(key for key in asked.assumptions if key != "nonzero-invariant")
+    found = check(
+        cases("diagonal/separable/frozen", (3, 3, 4), 6), replace(asked, assumptions=kept)
+    )
+    assert {r.outcome for r in found} <= {Outcome.INCONCLUSIVE, Outcome.VACUOUS}
+    assert "the bound has no constants where c_j = 0" in {r.reason for r in found}
 
 
 @pytest.mark.parametrize("model", ["diagonal", "combined-diagonal"])

@@ -51,5 +51,6 @@ def drift(start: Start, stretches: list[Stretch]) -> float | None:
             k, q = stretch.after[:-1].reshape(2, *key.shape) * scale
             change = (k.T @ k - q.T @ q) - (key.T @ key - query.T @ query)
         size = (k * k).sum() + (q * q).sum() or 1.0  # weights of 0 stay 0
-        worst = max(worst, float(np.abs(change).max() / size))
+        ratio = float(np.abs(change).max() / size)
+        worst = worst if ratio <= worst else ratio  # what is no number stays, and is seen
     return worst
