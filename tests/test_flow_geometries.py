@@ -34,3 +34,20 @@ def test_moves_commute_where_a_geometry_says_so(model: str) -> None:
     there = geometry.advance(geometry.advance(y, one, step), two, step)
     back = geometry.advance(geometry.advance(y, two, step), one, step)
     assert bool((geometry.distance(there, back) < 1e-9).all()) is geometry.commutes
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_the_growth_of_margins_is_that_along_the_move(model: str) -> None:
+    """d(p^T m)/dtau e^-rho at constant p, by a central difference."""
+    problems, starts = drawn(model, 3)
+    geometry = Batch.of(problems, starts).geometry
+    y = geometry.initial()
+    count = geometry.margins(y).shape[-1]
+    p = torch.softmax(torch.linspace(0.0, 2.0, count, dtype=y.dtype), 0).expand(len(y), -1)
+    rho, step = geometry.log_size(y), torch.full((len(y),), 1e-4, dtype=y.dtype)
+    on, back = (geometry.advance(y, p, sign * step) for sign in (1, -1))
+    gained = (p * (geometry.scaled_margins(on, rho) - geometry.scaled_margins(back, rho))).sum(-1)
+    # Above p = 2 beta bends sharply near 0: the difference itself is off by 2e-4 there.
+    assert (gained / (2 * step)).tolist() == pytest.approx(
+        geometry.margin_growth(y, p, rho).tolist(), rel=1e-3 if model == "mirror-3" else 1e-5
+    )
