@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from checks.cases import campaign_specs, decode
-from checks.flow import implicit
+from checks.flow import implicit, visitors
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.integrate import Batch, integrate
@@ -151,5 +151,5 @@ def test_a_constraint_that_comes_and_goes_within_half_a_step_is_felt(
     assert felt.converged.all()
     assert (felt.p[:, 8] <= implicit.SMALL).all()
     assert (felt.error > 10 * allowed).all()
-    monkeypatch.setattr(implicit, "_visits", lambda *given: torch.zeros_like(step))
+    monkeypatch.setattr(visitors, "visits", lambda *given: torch.zeros_like(step))
     assert (implicit.double_step(geometry, y, p, step, kappa, mask).error < allowed).all()

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from checks.flow import visitors
 from checks.flow.geometries import Geometry
+from checks.flow.visitors import SMALL
 
-SMALL = 1e-12
-"""Weights up to this move no state: 1e-12 of a step is below the local error allowed."""
 _TINY = 1e-300
 _LAST_CHANGE = 1e-5
 """Largest relative change in the last Newton iteration: what it leaves is of its square (2e-8
@@ -230,7 +230,7 @@ def double_step(
     it pushed before, and gone a moment later: its push is charged (``_ousted``).
 
     A constraint that enters and leaves within a half step is seen at no end of it (audits found
-    one: 1e-3 off, where full and half steps agreed to 1e-5): ``_visits`` looks for it.
+    one: 1e-3 off, where full and half steps agreed to 1e-5): ``visitors`` looks for it.
 
     Moves that do not commute add (h^2/2) [M(p), M(p')]: there the error is measured against
     the trapezoid rule, which remembers p at the start of the step: h |change of p|/4.
@@ -255,7 +255,11 @@ def double_step(
     else:
         remembered = geometry.advance(y, (p + second.p) / 2, step)
         forgotten = geometry.distance(remembered, geometry.advance(y, mean_p, step))
-    visited = _visits(geometry, ((y, p), (first.state, first.p)), (first, second), step / 2, mask)
+    starts, ends = (
+        ((y, p), (first.state, first.p)),
+        ((first.state, first.p), (second.state, second.p)),
+    )
+    visited = visitors.visits(geometry, starts, ends, step / 2, kappa, mask)
     return DoubleStep(
         state=geometry.extrapolate(full.state, second.state),
         fine=second.state,
@@ -300,46 +304,3 @@ def _ousted(
         lost = torch.where(later.p < LEFT * last, last - later.p, 0.0)
         gone[at] = torch.where(last < _FALLEN * first.p[at], last, lost)
     return gone
-
-
-_MOMENTS = (0.5, 1.0)
-"""Shares of a step at which ``_visits`` looks."""
-_SLIGHT = 0.1
-"""Share of the largest weight up to which one that is gone at the end of a step may have grown
-before: an audit found one that began at 3e-6 and moved a log weight by 6e-3."""
-
-
-def _visits(
-    geometry: Geometry,
-    starts: tuple[tuple[Tensor, Tensor], ...],
-    ends: tuple[Solve, ...],
-    step: Tensor,
-    mask: Tensor,
-) -> Tensor:
-    """(B,) by what share of the smallest margin a constraint that pushes hardly at the start and
-    not at the end of a step falls below those that do, were p to stay as it is there.
-
-    starts: (state, p) of each of some steps, ends: what they came to.  The first such
-    constraint to enter does so while p is still that of the start; the last to leave has
-    margins that grow away from the others' under the p of the end.  So none comes and goes
-    unseen between two moments; a false alarm makes a shorter step, and few were seen.
-    """
-    looks = []
-    for (state, p), end in zip(starts, ends, strict=True):
-        gone = mask & (end.p <= SMALL)
-        slight = p <= _SLIGHT * p.amax(-1, keepdim=True)
-        for share in _MOMENTS:
-            looks.append((state, p, share * step, gone & slight, mask & ~slight))
-            idle = gone & (p <= SMALL)
-            looks.append((end.state, end.p, -share * step, idle, mask & (end.p > SMALL)))
-    # One batch of all of them: small kernels cost more than the numbers in them.
-    states, weights, times, idle, pushing = (torch.cat(parts) for parts in zip(*looks, strict=True))
-    rows = torch.arange(len(step), device=step.device).repeat(len(looks))
-    there = geometry.select(rows)
-    moved = there.advance(states, weights, times)
-    margins = there.scaled_margins(moved, there.log_size(moved))
-    least = torch.where(pushing, margins, torch.inf).amin(-1)
-    below = 1 - torch.where(idle, margins, torch.inf).amin(-1) / least
-    # No idle constraint: -inf.  Nothing to compare with: nan.
-    found = torch.where((least > 0) & (below > 0), below, 0.0)
-    return found.view(len(looks), -1).amax(0)

@@ -1,7 +1,7 @@
 """What the error estimate of an early step cannot see at large norms.
 
 Late in a run whose samples still change tokens, margins of 1e4 make p a switch: exponentials
-of margins pick one constraint, or hold several in a balance.  Three things go wrong there while
+of margins pick one constraint, or hold several in a balance.  Four things go wrong there while
 a step and its embedded twin agree to all digits, each found by an audit:
 
 - A balance may turn unstable.  Gradient flow leaves it at a rate of the size of the norm; an
@@ -10,6 +10,8 @@ a step and its embedded twin agree to all digits, each found by an audit:
 - A constraint may come and go within a step, while no stage looks (``passed_over``).
 - p may fall by orders within a step that is long for it: the stages then say how fast it began to
   fall, and not when it was gone (seen: an error of 8e-4, estimated at 9e-6).
+- A token may wake and take its share within one step: its moment is known to the stages' spacing,
+  and embedded errors agree by chance (one in 10^5 steps: an error of 1.7e-4, estimated at 1e-5).
 
 The answer to all is a shorter step.  And where pulls cancel, step upon step grows until their
 rounding moves the weights: there is no answer to that (``drowned``).
@@ -32,6 +34,8 @@ nothing asleep can have woken within: e^8 ASLEEP < AWAKE."""
 ASLEEP, AWAKE = 1e-6, 1e-2
 """Share of p below which a token does not push (a tenth of the local error allowed), and above
 which it certainly does."""
+_SURE, _FOLD = 0.1, 0.02
+"""Share of p that a token may not come to from less than a fiftieth of it (four nats)."""
 _MOMENTS = 8
 _INSTANT = 2.0**-14
 """Of a step: a difference quotient of p over it is its derivative, to 1e-2 on a balance of norm
@@ -87,7 +91,8 @@ def passed_over(
     p: Tensor,
 ) -> Tensor:
     """(B,) does a token push within a step that pushes at neither of its ends, does p begin or end
-    it faster than the step can follow, or has the balance that it ends in turned unstable?
+    it faster than the step can follow, does a token come to a share of it from far below, or has
+    the balance that it ends in turned unstable?
 
     ends: (state (B, D), margins (B, n, L)) before and after a step of length h; p (B, n, L):
     before.  The first visitor to come does so while p is still that of the start, the last to
@@ -125,5 +130,6 @@ def passed_over(
     rate = (push[:: len(shares)] - torch.stack((p[at], last))).abs() / _INSTANT
     change = (last - p[at]).abs().flatten(1).amax(-1)
     hasty = rate.flatten(2).amax(-1).amax(0) > _CALM + 2 * change
-    found[at] = seen | awake | turned | hasty
+    woken = ((last.abs() > _SURE) & (p[at].abs() < _FOLD * last.abs())).flatten(1).any(-1)
+    found[at] = seen | awake | turned | hasty | woken
     return found

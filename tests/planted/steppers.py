@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import early, fidelity, implicit, late, phases, rodas, unseen
+from checks.flow import early, fidelity, implicit, late, phases, rodas, unseen, visitors
 from checks.flow.geometries import Geometry
 from checks.flow.implicit import DoubleStep, Solve
 from checks.flow.settings import Settings
@@ -138,7 +138,7 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
 
 def visits_unseen(patch: pytest.MonkeyPatch) -> None:
     """No look for constraints that come and go within a late step."""
-    everywhere(patch, implicit._visits, lambda geometry, starts, ends, step, mask: 0.0 * step)
+    everywhere(patch, visitors.visits, lambda geometry, starts, ends, step, kappa, mask: 0.0 * step)
 
 
 def unstable_balance_kept(patch: pytest.MonkeyPatch) -> None:
