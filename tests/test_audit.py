@@ -429,3 +429,11 @@ def test_it_stands_alone(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("stands: nuclear")
+
+
+@pytest.mark.parametrize("value", ["2", "1", "1/8", "27", "1000000007/3", "1e-200", "1e200", "3/7"])
+def test_roots_are_above_and_close(value: str) -> None:
+    """Exactly: r^k >= v, and no more than 2^-78 of it."""
+    wanted = Fraction(value)
+    for power, root in ((2, audit._root_up(wanted)), (3, audit._cube_root_up(wanted))):
+        assert wanted <= root**power <= wanted * (1 + Fraction(1, 2**78))

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from checks.certificates import OracleFailure, certify, lower_bound, mixed_bound, upper_bound
+from checks.certificates import (
+    OracleFailure,
+    certify,
+    linear_bound,
+    lower_bound,
+    mixed_bound,
+    upper_bound,
+)
 from checks.problems import Array, Constraints, constraints_of
 from checks.rounding import (
     FULL,
@@ -154,6 +161,26 @@ def test_a_mixed_bound_of_the_optimum_itself_is_the_optimum() -> None:
     broken[0] = np.nan
     assert mixed_bound(problem, best.multipliers, broken, "l1", "l2", 10.0) == 0.0
     assert mixed_bound(problem, broken[: len(problem)], pull, "l1", "l2", 10.0) == 0.0
+
+
+def test_a_linear_bound_of_the_pull_itself_is_the_sum_of_its_multipliers() -> None:
+    """Y = G(lambda): the ceiling multiplies what is left of it, which is rounding."""
+    problem = constraints_of(gaussian_problem(2, (2, 2, 3)))
+    for norm in ("l1", "nuclear"):
+        lam = solve_svm(problem, norm).multipliers
+        pull = gradient(problem, lam, full=norm in FULL)[0]
+        assert linear_bound(problem, lam, pull, 10.0, norm) == pytest.approx(lam.sum(), rel=1e-9)
+        half = linear_bound(problem, lam, pull / 2, 10.0, norm)
+        assert half < lam.sum() - 1.0
+
+
+def test_where_no_sign_is_free_nothing_is_pushed_and_nothing_is_proved() -> None:
+    problem = constraints_of(gaussian_problem(2, (2, 2, 3)))
+    best = solve_svm(problem, "l1")
+    assert lower_bound(problem, "l1", best.multipliers, halves=()) == 0.0
+    for primal in (-best.solution, 0 * best.solution):
+        with pytest.raises(OracleFailure, match="certifies nothing"):
+            certify(problem, "l1", primal, best.multipliers)
 
 
 @example("l1", float("nan"))

@@ -51,3 +51,18 @@ def test_the_growth_of_margins_is_that_along_the_move(model: str) -> None:
     assert (gained / (2 * step)).tolist() == pytest.approx(
         geometry.margin_growth(y, p, rho).tolist(), rel=1e-3 if model == "mirror-3" else 1e-5
     )
+
+
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_sizes_grow_exponentially_where_a_geometry_says_so(model: str) -> None:
+    """From tau to 2 tau: by a rate times tau of ln N, or by a power of two."""
+    problems, starts = drawn(model, 3)
+    geometry = Batch.of(problems, starts).geometry
+    y = geometry.initial()
+    count = geometry.margins(y).shape[-1]
+    p = torch.full((len(y), count), 1 / count, dtype=y.dtype)
+    once, twice = (
+        geometry.log_size(geometry.advance(y, p, torch.full((len(y),), t, dtype=y.dtype)))
+        for t in (40.0, 80.0)
+    )
+    assert bool((twice - once > 5.0).all()) is geometry.grows_exponentially

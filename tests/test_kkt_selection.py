@@ -124,7 +124,7 @@ def test_full_weights_solve_the_problem_of_their_tokens_and_not_the_other_norms(
 def test_the_aligned_optimum_is_that_of_the_direct_oracle() -> None:
     """Two routes to the nuclear optimum of the tokens selected: the diagonal form, and none."""
     cases = drawn("factored/symmetrised-rotated/aligned-random", (12, 3, 3), 6)
-    elsewhere = 0
+    elsewhere = idle = 0
     for case, run in zip(cases, aligned_checks.follow(cases, PRIMAL), strict=True):
         constraints = constraints_of(run.problem, run.selected)
         if not run.settled or run.reached or len(constraints) == 0:
@@ -134,7 +134,10 @@ def test_the_aligned_optimum_is_that_of_the_direct_oracle() -> None:
         direct = judging.solution(constraints, "nuclear", None, run.selected)
         assert max(form.lower, direct.lower) <= min(form.upper, direct.upper)
         assert form.lower <= form.optimum <= form.upper
+        assert (form.active | (form.multipliers == 0)).all()
+        idle += not form.active.all()
     assert elsewhere
+    assert idle
 
 
 def test_a_vacuous_case_names_its_assumption() -> None:
