@@ -22,6 +22,7 @@ os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
 import argparse
 import json
 import time
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,14 +96,34 @@ def engine(model: str, batch: int) -> EngineRow:
     return EngineRow(model, batch, seconds, batch / seconds, closed)
 
 
-class _Stop(Exception):
-    """Raised from within the peer's right-hand side: scipy has no other way out."""
+class Stop(Exception):
+    """Raised from within a peer's right-hand side: its solver has no other way out."""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A method of scipy.integrate.solve_ivp and its tolerances."""
+
+    method: str = "BDF"
+    rtol: float = 1e-8
+    atol: float = 1e-12
 
 
 def peer(
-    model: str, problem: AttentionProblem, start: Start, selected: Array, gamma: float
+    model: str,
+    problem: AttentionProblem,
+    start: Start,
+    selected: Array,
+    gamma: float,
+    solver: Solver = Solver(),
+    enough: float = GAP,
+    budget: float = PEER_SECONDS,
 ) -> tuple[float, float]:
-    """scipy BDF in log time: the smallest gap seen, and the seconds until then."""
+    """scipy in log time: the smallest gap seen, and the seconds until then.
+
+    selected (n,): the tokens whose optimum is gamma.  Ends at gap ``enough`` or after ``budget``
+    seconds.
+    """
     d = problem.dim
     diagonal = model == "diagonal"
     reference = Reference(problem, start.model, (d,))
@@ -122,14 +143,16 @@ def peer(
         now = time.perf_counter() - began
         if gap < best:
             best, at = gap, now
-        if best <= GAP or now > PEER_SECONDS:
-            raise _Stop
+        if best <= enough or now > budget:
+            raise Stop
         # dt = e^s ds.  The cut keeps trial steps of its Newton iteration from overflowing.
         return np.asarray(reference.velocity(y) * np.exp(np.minimum(log_clock + s, 300.0)))
 
     # Stopped, or lost to NaN (scipy's ValueError): ``best`` says how far it came.
-    with np.errstate(all="ignore"), suppress(_Stop, ValueError):
-        solve_ivp(velocity, (0.0, 1e12), raw, method="BDF", rtol=1e-8, atol=1e-12)
+    with np.errstate(all="ignore"), warnings.catch_warnings(), suppress(Stop, ValueError):
+        warnings.simplefilter("ignore")  # LSODA's, when it gives up
+        options = {"rtol": solver.rtol, "atol": solver.atol}
+        solve_ivp(velocity, (0.0, 1e12), raw, method=solver.method, **options)
     return best, at
 
 

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 SCRIPTS: dict[str, list[str]] = {
     "oracle_speed": [],
     "flow_speed": ["--batch", "64", "256"],
+    "flow_peers": ["--problems", "2", "--seconds", "2", "--batch", "64", "--grid", "1"],
     "flow_growth": ["--plots", "{out}"],
 }
 """Script -> its arguments; {out}: the directory written to."""
