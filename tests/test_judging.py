@@ -8,10 +8,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from checks.judging import frozen_orthant, stays
-from checks.problems import AttentionProblem, Start
+from checks import runs
+from checks.flow.settings import Settings
+from checks.judging import Rival, _refutation, frozen_orthant, stays
+from checks.problems import AttentionProblem, Start, constraints_of
 from checks.runs import Run
-from checks.svm import SvmSolution
+from checks.svm import SvmSolution, solve_svm
+from checks.tolerances import margin_gap
+from tests.exact_cases import cases
 
 
 def test_the_frozen_orthant_is_what_the_invariants_say() -> None:
@@ -56,3 +60,16 @@ def test_margins_of_matrices_are_read_from_the_queries() -> None:
     weights = np.array([[0.0, 1.0], [2.0, 0.0]])
     assert settled(tokens, [1.0, 2.0, 0.0], weights, (1.0, 0.0))
     assert not settled(tokens, [1.0, 2.0, 0.0], weights.T, (1.0, 0.0))
+
+
+def test_a_run_that_attains_the_claimed_optimum_is_not_refuted_by_a_problem_with_the_same() -> None:
+    """Rounding aside the rival's optimum is the claimed one: it has to miss by ten tolerances."""
+    (case,) = cases("combined-diagonal/separable/separating", (3, 3, 4), 1)
+    (run,) = runs.follow([case.problem], [case.start], Settings())
+    constraints = constraints_of(case.problem)
+    own, l1 = solve_svm(constraints, "l2"), solve_svm(constraints, "l1")
+    tolerance = margin_gap(Settings()).value
+    same = Rival("the same problem", own)
+    assert _refutation(run, own, same, constraints, tolerance) == ""
+    # The control: the l1 claim is refuted by the l2 problem that the run closes on.
+    assert "the same problem instead" in _refutation(run, l1, same, constraints, tolerance)
