@@ -59,6 +59,8 @@ HINTS: dict[str, tuple[str, ...]] = {
     "unstable_balance_kept": _ORBIT,
     "early_visits_unseen": _ORBIT,
     "ousted_unfelt": _ORBIT,
+    "who_comes_near_unfelt": _ORBIT,
+    "waking_unseen": _ORBIT,
     "late_tolerance_loose": ("flow.orbit-factored",),
     "unaudited": _LIMIT,
     "tokens_fixed_at_start": ("selection.selected-svm", "limit.combined-l2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -155,6 +156,16 @@ def early_visits_unseen(patch: pytest.MonkeyPatch) -> None:
         return torch.zeros_like(h, dtype=torch.bool)
 
     patch.setattr(unseen, "passed_over", blind)
+
+
+def who_comes_near_unfelt(patch: pytest.MonkeyPatch) -> None:
+    """Late steps look at constraints that fall below the others alone, not at those that near."""
+    patch.setattr(visitors, "_DEEP", -np.inf)
+
+
+def waking_unseen(patch: pytest.MonkeyPatch) -> None:
+    """A token may come to its share of p within one early step."""
+    patch.setattr(unseen, "_SURE", np.inf)
 
 
 def ousted_unfelt(patch: pytest.MonkeyPatch) -> None:
