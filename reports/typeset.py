@@ -26,6 +26,8 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TAGGED = (  # on escaped text
     (re.compile(r"\^T\b"), "<sup>⊤</sup>"),
+    (re.compile("\\^(-?)([A-Za-zα-ω]\u0303?)(?![\\w^])"), r"<sup>\1\2</sup>"),
+    (re.compile("<sup>-"), "<sup>−"),
     (re.compile(r"((?<![\w&#])[A-Za-zα-ωΑ-Ω]|\|)_([a-z0-9]{1,3})\b"), r"\1<sub>\2</sub>"),
     (re.compile(r"\blog10\b"), "log<sub>10</sub>"),
     (re.compile(r"ℓ(1\.5|[123p])"), r"ℓ<sub>\1</sub>"),

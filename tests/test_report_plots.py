@@ -365,6 +365,10 @@ def test_prose_sets_only_what_stands_between_dollars() -> None:
     [
         ("d ln m~/d ln S = p^T m", "d ln m\u0303/d ln S = p<sup>⊤</sup> m"),
         ("cos^2 - 1, kappa >= 0", "cos² − 1, κ ≥ 0"),
+        (
+            "S^-delta, d e^m~/dt; e^-m_r",
+            "S<sup>−δ</sup>, d e<sup>m\u0303</sup>/dt; e^-m<sub>r</sub>",
+        ),
         ("lambda_r of lambdas", "λ<sub>r</sub> of lambdas"),
         ("the l1 SVM, l1.5 and l2", "the ℓ₁ SVM, ℓ<sub>1.5</sub> and ℓ₂"),
         ("half of 5e-07", "half of 5×10⁻⁷"),
