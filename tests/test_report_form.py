@@ -259,6 +259,9 @@ def test_it_prints_whole(chromium: Browser, page_file: Path, tmp_path: Path) -> 
     """Closed details too, from dark mode too; the filter is not printed."""
     page = chromium.new_page(color_scheme="dark")
     page.goto(page_file.as_uri())
+    # Text is drawn with no other face meanwhile: the page asks for all of them when it opens.
+    loaded = "document.fonts.ready.then(() => [...document.fonts].every(f => f.status == 'loaded'))"
+    assert page.evaluate(loaded)
     page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True, print_background=True)
     page.close()
     done = subprocess.run(

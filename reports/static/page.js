@@ -9,6 +9,8 @@
   const seen = new IntersectionObserver(near, { rootMargin: "400px" });
   for (const e of document.querySelectorAll(".scroll, .display")) seen.observe(e);
 })();
+// A face is loaded when first drawn with: for print that is too late, and its text is left out.
+for (const face of document.fonts) face.load();
 (() => {
   const form = document.querySelector(".filters");
   if (!form) return;
