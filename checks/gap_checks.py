@@ -196,10 +196,10 @@ def slack_fits(run: Late) -> tuple[Fit, Fit] | None:
         log_share = log_c + np.log(np.sinh(np.minimum(r, 300.0))) + np.maximum(r - 300.0, 0.0)
         cost = delta * gamma * np.exp(log_share - late.log_size)
         rest = gap / cost - 1
-        # kappa - ln p <= 2 max(kappa) + ln(2 sum p*/p*_least): while p is within twice of p*.
+        # kappa - ln p <= max kappa - min kappa + ln(2/p*_least), while p is within twice of p*.
         kappa = constraints_of(run.case.problem).kappa
         least = gamma / np.abs(rows[:, pull == 0]).max()
-        entropy = (np.ptp(kappa) + np.log(2 / least)) * delta * gamma
+        entropy = np.ptp(kappa) + np.log(2 / least)
         unsettled = entropy / (cost * np.exp(late.log_size))
     kept = (r > 1) & (rest < NEAR) & (unsettled < UNSETTLED) & (error < RESOLVED * gap)
     if kept.sum() < 2:
@@ -221,8 +221,8 @@ def _judged(run: Late, fits: tuple[Fit, Fit] | None, name: str, wrong: bool) -> 
     if fits is None:
         reason = f"nothing to fit: until the run ends, {UNSEEN[name]}"
         return result(run.case, Outcome.VACUOUS, reason, run.margins, informative=False)
-    fit, _other = fits[::-1] if wrong else fits
     rival = fits[1]
+    fit = rival if wrong else fits[0]
     measured = Measurement(
         name, abs(fit.slope - fit.exponent), float(fit.allowed),
         "1.5 times the width of the band that is derived, over its length (see the module)",

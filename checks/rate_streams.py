@@ -58,30 +58,12 @@ REGRET_COMBINED_CERTAIN = Stream(
     (Source("combined-diagonal/separable/separating"),), shapes=SHAPES[:1], share=0.06,
     searched=False,
 )  # fmt: skip
-MEAN_DIAGONAL = Stream(
-    (
-        Source("diagonal/separable/separating"),
-        Source("diagonal/separable/small", SETTLES_ELSEWHERE),
-    ),
-    shapes=((2, 3, 3),),
-    share=0.3,
-    searched=False,
-)
+MEAN_DIAGONAL = replace(REGRET_DIAGONAL, shapes=((2, 3, 3),), share=0.3)
 MEAN_DIAGONAL_CERTAIN = replace(
     MEAN_DIAGONAL, sources=(Source("diagonal/separable/separating"),), share=0.06
 )
-MEAN_COMBINED = Stream(
-    (
-        Source("combined-diagonal/separable/separating"),
-        Source("combined-diagonal/separable/random", SETTLES_ELSEWHERE),
-        Source("combined/separable/separating"),
-    ),
-    shapes=((4, 3, 6),),
-    share=0.35,
-    searched=False,
-)
 MEAN_COMBINED_CERTAIN = replace(
-    MEAN_COMBINED, sources=(Source("combined/separable/separating"),), share=0.06
+    REGRET_COMBINED, sources=(Source("combined/separable/separating"),), share=0.06
 )
 _HIDDEN = 0.6
 """Share of small starts whose slack coordinate is so small that other costs hide its own until

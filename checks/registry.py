@@ -164,7 +164,7 @@ def _register_all() -> None:
         ("rate.regret-diagonal", "regret_checks:regret", "REGRET_DIAGONAL"),
         ("rate.regret-combined", "regret_checks:regret", "REGRET_COMBINED"),
         ("rate.mean-gap-diagonal", "gap_checks:mean_gap", "MEAN_DIAGONAL"),
-        ("rate.mean-gap-combined", "gap_checks:mean_gap", "MEAN_COMBINED"),
+        ("rate.mean-gap-combined", "gap_checks:mean_gap", "REGRET_COMBINED"),
         ("rate.slack-attained", "gap_checks:slack", "SLACK"),
         ("control.mean-gap-diagonal", "gap_checks:mean_gap_of_the_other", "MEAN_DIAGONAL_CERTAIN"),
         ("control.mean-gap-combined", "gap_checks:mean_gap_of_the_other", "MEAN_COMBINED_CERTAIN"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from checks.flow.geometries import Geometry
 from checks.flow.integrate import Batch
 from tests.flow_fixture import GEOMETRIES, drawn
 
@@ -23,12 +24,16 @@ def test_weights_and_their_scale_are_those_of_the_start(model: str) -> None:
         assert whole.ravel() == pytest.approx(start.weights.ravel(), rel=1e-12, abs=1e-15)
 
 
+def begun(model: str) -> tuple[Geometry, torch.Tensor, int]:
+    """Three flows at their starts: the geometry, the state (3, D) and the number of margins."""
+    geometry = Batch.of(*drawn(model, 3)).geometry
+    y = geometry.initial()
+    return geometry, y, geometry.margins(y).shape[-1]
+
+
 @pytest.mark.parametrize("model", GEOMETRIES)
 def test_moves_commute_where_a_geometry_says_so(model: str) -> None:
-    problems, starts = drawn(model, 3)
-    geometry = Batch.of(problems, starts).geometry
-    y = geometry.initial()
-    count = geometry.margins(y).shape[-1]
+    geometry, y, count = begun(model)
     one = torch.softmax(torch.linspace(0.0, 3.0, count, dtype=y.dtype), 0).expand(len(y), -1)
     two, step = one.flip(-1), torch.full((len(y),), 0.7, dtype=y.dtype)
     there = geometry.advance(geometry.advance(y, one, step), two, step)
@@ -39,10 +44,7 @@ def test_moves_commute_where_a_geometry_says_so(model: str) -> None:
 @pytest.mark.parametrize("model", GEOMETRIES)
 def test_the_growth_of_margins_is_that_along_the_move(model: str) -> None:
     """d(p^T m)/dtau e^-rho at constant p, by a central difference."""
-    problems, starts = drawn(model, 3)
-    geometry = Batch.of(problems, starts).geometry
-    y = geometry.initial()
-    count = geometry.margins(y).shape[-1]
+    geometry, y, count = begun(model)
     p = torch.softmax(torch.linspace(0.0, 2.0, count, dtype=y.dtype), 0).expand(len(y), -1)
     rho, step = geometry.log_size(y), torch.full((len(y),), 1e-4, dtype=y.dtype)
     on, back = (geometry.advance(y, p, sign * step) for sign in (1, -1))
@@ -56,10 +58,7 @@ def test_the_growth_of_margins_is_that_along_the_move(model: str) -> None:
 @pytest.mark.parametrize("model", GEOMETRIES)
 def test_sizes_grow_exponentially_where_a_geometry_says_so(model: str) -> None:
     """From tau to 2 tau: by a rate times tau of ln N, or by a power of two."""
-    problems, starts = drawn(model, 3)
-    geometry = Batch.of(problems, starts).geometry
-    y = geometry.initial()
-    count = geometry.margins(y).shape[-1]
+    geometry, y, count = begun(model)
     p = torch.full((len(y), count), 1 / count, dtype=y.dtype)
     once, twice = (
         geometry.log_size(geometry.advance(y, p, torch.full((len(y),), t, dtype=y.dtype)))
