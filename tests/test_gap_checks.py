@@ -20,7 +20,7 @@ from checks.judging import solutions
 from checks.late_probe import LateOrbit
 from checks.late_runs import Late, rows_of
 from checks.outcomes import CaseResult, Outcome
-from checks.problems import Array
+from checks.problems import Array, constraints_of
 from tests.exact_cases import cases, exact_margins
 from theory.catalogue import CLAIMS
 
@@ -148,6 +148,24 @@ def late_run(case: Case) -> Late | None:
 
 def cut(orbit: LateOrbit, kept: Array) -> LateOrbit:
     return LateOrbit(*(getattr(orbit, name)[kept] for name in orbit.__dataclass_fields__))
+
+
+def test_a_window_begins_where_p_costs_a_twentieth_of_the_gap_at_most() -> None:
+    """p*^T m - m~ <= max kappa - min kappa + ln(2/p*_least), from the data alone, over S."""
+    seen = 0
+    for case in cases("diagonal/slack/random", (3, 2, 4), 16):
+        run = late_run(case)
+        fits = run and gap_checks.slack_fits(run)
+        if fits:
+            seen += 1
+            gamma = float(exact_gamma(case))
+            own = max(abs(float(x)) for row in exact_rows(case) for x in row)
+            kappa = constraints_of(case.problem).kappa
+            costs = np.ptp(kappa) + np.log(2 * own / gamma)
+            assert costs * np.exp(-fits[0].x[0]) <= 1.001 * gap_checks.UNSETTLED * np.exp(
+                fits[0].y[0]
+            )
+    assert seen >= 10
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
