@@ -16,6 +16,7 @@ from checks.flow import implicit, visitors
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.integrate import Batch, integrate
+from checks.flow.late_form import LateStep
 from checks.flow.probes import Recorder
 from checks.flow.reference import lsoda, reduced_velocity
 from checks.flow.rows import Rows
@@ -113,7 +114,7 @@ def test_events_within_a_step_are_audited_and_controlled(
 
     def doubling_alone(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> implicit.DoubleStep:
+    ) -> LateStep:
         result = honest_step(geometry, y, p, step, kappa, mask)
         full = implicit.implicit_step(geometry, y, p, step, kappa, mask)
         return replace(result, error=geometry.distance(full.state, result.fine))

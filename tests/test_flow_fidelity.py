@@ -18,12 +18,14 @@ from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks, drift
 from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
-from checks.flow.implicit import DoubleStep, Solve
+from checks.flow.implicit import Solve
 from checks.flow.integrate import integrate
+from checks.flow.late_form import LateStep
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import ReferenceFailure, lsoda
 from checks.flow.settings import Settings
+from checks.flow.weights import Response
 from checks.parts import PINNED
 from checks.problems import AttentionProblem, Start
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
@@ -132,7 +134,7 @@ def steps_times_1000(patch: Plant) -> None:
 
     def hurried(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         return honest(geometry, y, p, 1000 * step, kappa, mask)
 
     patch.setattr(implicit, "double_step", hurried)
@@ -159,10 +161,16 @@ def quadratic_mirror(patch: Plant) -> None:
     def curvature(self: DiagonalGeometry, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
         return (2 * step * torch.exp(-rho))[:, None, None] * (self.rows @ self.rows.mT)
 
+    def jacobian(self: DiagonalGeometry, y: Tensor, p: Tensor, slope: Response) -> Tensor:
+        return 2 * slope.between(self.rows, self.rows)
+
     def wrong(*arguments: object) -> Tensor:
         with pytest.MonkeyPatch.context() as inside:
             inside.setattr(DiagonalGeometry, "scaled_margins", margins)
             inside.setattr(DiagonalGeometry, "curvature", curvature)
+            inside.setattr(DiagonalGeometry, "velocity_jacobian", jacobian)
+            for name in ("margins", "linearise"):
+                inside.setattr(DiagonalGeometry, name, getattr(Geometry, name))
             return honest(*arguments)  # type: ignore[arg-type]
 
     patch.setattr(late, "_step", wrong)
@@ -266,7 +274,7 @@ def test_stale_certificates_stay_certificates(monkeypatch: pytest.MonkeyPatch) -
 
     def lagging(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         return replace(honest(geometry, y, p, step, kappa, mask), p=p)
 
     monkeypatch.setattr(implicit, "double_step", lagging)

@@ -47,7 +47,7 @@ def test_without_either_look_the_run_is_no_gradient_flow(
     """Negative control: the embedded error alone accepts steps that are a percent off."""
     seen: dict[str, object] = {
         "grows": lambda jacobian, h: torch.zeros_like(h, dtype=torch.bool),
-        "passed_over": lambda geometry, pairs, ends, h, p: torch.zeros_like(h, dtype=torch.bool),
+        "passed_over": lambda geometry, law, ends, h, p, asked: torch.zeros_like(asked),
     }
     monkeypatch.setattr(unseen, blind, seen[blind])
     monkeypatch.setattr(unseen, "_CALM", np.inf)  # p's rate gives this balance away, too
@@ -108,7 +108,8 @@ def test_a_token_that_comes_and_goes_is_seen_along_either_end() -> None:
         assert last[0, 0, 1].abs() == pytest.approx(1)
         ends = (y, before), (end, after)
         h = torch.full((2,), step, dtype=torch.float64)
-        return list(unseen.passed_over(batch.geometry, pairs, ends, h, first).tolist())
+        asked = torch.ones(2, dtype=torch.bool)
+        return list(unseen.passed_over(batch.geometry, pairs, ends, h, first, asked).tolist())
 
     assert looked(new, 1.9625) == [True, True]
     # The first half of the step has no visitor.

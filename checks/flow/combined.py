@@ -13,7 +13,7 @@ from torch import Tensor
 
 from checks.flow.geometries import Geometry
 from checks.flow.rows import Rows, combine, take
-from checks.flow.weights import Slope
+from checks.flow.weights import Response
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class VectorGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return combine(self.rows, p)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         return slope.between(self.rows, self.rows)
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class CombinedGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return p
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         return slope @ self._gram()
 
     def distance(self, y: Tensor, other: Tensor) -> Tensor:

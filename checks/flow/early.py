@@ -38,6 +38,7 @@ class _Early(LiveRows):
     error: Tensor
     log_clock: Tensor
     """ln Lambda at ``before``."""
+    flat: Tensor
 
 
 def _margins(geometry: Geometry, scores: Tensor, y: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def run(ledger: Ledger, scores: Tensor, rows: Tensor, settings: Settings) -> Non
         tries=torch.zeros_like(ledger.early_steps[rows]),
         tolerance=settings.early_tolerance * ledger.tightness[rows],
         pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
-        log_clock=zero,
+        log_clock=zero, flat=phases.flat(scores),
     )  # fmt: skip
     while True:
         staying = _leave(ledger, state, settings)
@@ -67,24 +68,30 @@ def run(ledger: Ledger, scores: Tensor, rows: Tensor, settings: Settings) -> Non
 
 def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
     """Write down the rows that are done; indices of those that go on."""
-    scores = state.pairs.scores
-    ok, selection, flat = phases.settled(state.margins, scores, settings.handover)
-    # A row that a token came back in has to be followed past that moment, settled or not.
-    passed = ledger.tau[state.live] + torch.where(state.pending, state.length, 0.0)
-    ok = ok & (passed >= ledger.not_before[state.live])
     stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
     stalled = stalled | unseen.drowned(state.geometry, state.y, state.h, state.tolerance)
     # Of order 4, a tenth of the tolerance takes 1.8 times the steps.
     budget = settings.early_steps * ledger.tightness[state.live] ** -0.5
-    done = ok | flat | stalled | (state.tries >= budget)
-    if done.any():
-        at = torch.nonzero(done).squeeze(-1)
+    done = state.flat | stalled | (state.tries >= budget)
+    # Nobody has settled whose margins are all within the one that a hand-over asks for.
+    margins = state.margins.flatten(1)
+    apart = margins.amax(-1) - margins.amin(-1) >= settings.handover
+    at = torch.nonzero(done | apart).squeeze(-1)
+    if len(at):
+        ok, selection = phases.settled(state.margins[at], state.pairs.scores[at], settings.handover)
+        # A row that a token came back in has to be followed past that moment, settled or not.
+        passed = ledger.tau[state.live] + torch.where(state.pending, state.length, 0.0)
+        ok = ok & (passed >= ledger.not_before[state.live])[at]
+        done[at] |= ok
+        gone = done[at]
+        at, selected, ok = at[gone], selection.selected[gone], ok[gone]
+    if len(at):
         _book(ledger, state, at, attention_weights(state.margins[at], state.pairs.select(at)))
         rows = state.live[at]
         ledger.y[rows] = state.y[at]
-        ledger.selected[rows] = selection.selected[at]
-        ledger.settled[rows] = (ok & ~stalled)[at]
-        for flag, status in ((flat, Status.FLAT), (stalled, Status.STALLED)):
+        ledger.selected[rows] = selected
+        ledger.settled[rows] = ok & ~stalled[at]
+        for flag, status in ((state.flat, Status.FLAT), (stalled, Status.STALLED)):
             for row in state.live[flag].tolist():
                 ledger.status[row] = status
     return torch.nonzero(~done).squeeze(-1)
@@ -96,9 +103,12 @@ def _step(ledger: Ledger, state: _Early) -> None:
     _book(ledger, state, torch.arange(len(state.live), device=new.device), weights)
     margins = _margins(state.geometry, state.pairs.scores, new)
     ends = (state.y, state.margins), (new, margins)
-    unfelt = unseen.passed_over(state.geometry, state.pairs, ends, state.h, weights.p)
-    ratio = torch.where(unfelt, torch.inf, error / state.tolerance)
-    ratio = torch.where(torch.isfinite(ratio) & torch.isfinite(new).all(-1), ratio, 1e9)
+    ratio = error / state.tolerance
+    fine = torch.isfinite(new).all(-1)
+    unfelt = unseen.passed_over(
+        state.geometry, state.pairs, ends, state.h, weights.p, fine & (ratio <= 1)
+    )
+    ratio = torch.where(torch.isfinite(ratio) & fine & ~unfelt, ratio, 1e9)
     accepted = ratio <= 1
     ledger.rejected[state.live] += (~accepted).long()
     state.tries = state.tries + 1

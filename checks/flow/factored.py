@@ -17,7 +17,7 @@ from torch import Tensor
 
 from checks.flow.geometries import Geometry
 from checks.flow.rows import Rows
-from checks.flow.weights import Slope
+from checks.flow.weights import Response
 
 _SQRT2 = math.sqrt(2.0)
 _TINY = 1e-300
@@ -119,7 +119,7 @@ class FactoredGeometry(Geometry):
         still = torch.zeros_like(rho).unsqueeze(-1)
         return torch.cat(((g @ query).flatten(1), (g.mT @ key).flatten(1), still), dim=-1)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         key, query, rho = self._split(y)
         left, right = self._arms(key, query)
         # d velocity/dp_r, and e^-rho dm_r/dZ: the same vector [delta_r (Q^T z_r)^T; z_r (..)^T].

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from checks.flow.rows import Rows, combine, take
-from checks.flow.weights import Slope
+from checks.flow.weights import Response
 
 
 class Geometry(ABC):
@@ -86,7 +86,7 @@ class Geometry(ABC):
         """(B, D) dy/d tau."""
 
     @abstractmethod
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         """(B, D, D) of the velocity, with slope = dp/dm (B, N, N)."""
 
     @abstractmethod
@@ -180,6 +180,18 @@ class DiagonalGeometry(Geometry):
         plus, minus = self._halves(y, rho)
         return (self.rows * (plus - minus).unsqueeze(-2)).sum(-1)
 
+    def margins(self, y: Tensor) -> Tensor:
+        # As in the base class, at scale 1.
+        beta = 0.5 * (torch.exp(self.log_plus + y) - torch.exp(self.log_minus - y))
+        return (self.rows * beta.unsqueeze(-2)).sum(-1)
+
+    def linearise(self, y: Tensor, p: Tensor, step: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        # As in the base class, with the exponentials taken once.
+        plus, minus = self._halves(self.advance(y, p, step), rho)
+        slope = 2 * step.unsqueeze(-1) * (plus + minus)
+        margins = (self.rows * (plus - minus).unsqueeze(-2)).sum(-1)
+        return margins, (self.rows * slope.unsqueeze(-2)) @ self.rows.mT
+
     def advance(self, y: Tensor, p: Tensor, step: Tensor) -> Tensor:
         return y + 2 * step.unsqueeze(-1) * combine(self.rows, p)
 
@@ -191,7 +203,7 @@ class DiagonalGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return 2 * combine(self.rows, p)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         plus, minus = self._halves(y, torch.zeros_like(y[:, 0]))
         return slope.between(self.rows, self.rows) * (2 * (plus + minus)).unsqueeze(-2)
 

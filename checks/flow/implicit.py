@@ -23,22 +23,20 @@ from torch import Tensor
 
 from checks.flow import visitors
 from checks.flow.geometries import Geometry
+from checks.flow.late_form import LateStep, Method
 from checks.flow.visitors import SMALL
 
 _TINY = 1e-300
 _LAST_CHANGE = 1e-5
 """Largest relative change in the last Newton iteration: what it leaves is of its square (2e-8
 at most, seen, on nearly dependent margins), far below the local error allowed (2e-4 a step)."""
-_CALM, _LEAP = 1e-2, 1e-4
-"""Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
-_LARGE_EPS = 1e-10
-"""Entropy weight that a solve from a cold p starts at."""
 UNFELT = 1e-13
 """Margins that balance to this, relative to their size, are balanced: p is what it may be.
 Their rounding, amplified by the condition of the active ones, moves p by more than that.  (At
 1e-11 an audit found p off by 5e-4 where constraints are told apart by small weights.)"""
-NEWTON_LIMIT = 14
-"""More go to active sets that keep changing, in steps that error control rejects anyway."""
+NEWTON_LIMIT = 10
+"""More go to active sets that keep changing, in steps that error control rejects anyway: a batch
+waits for its slowest row, and a shorter step has p warm."""
 _DEEPEST = -7.0
 """Largest fall of ln p in one update."""
 LEFT = 0.1
@@ -73,25 +71,20 @@ def implicit_step(
     # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
     rho = geometry.log_size(geometry.advance(y, p, step))
     eps = torch.exp(-rho).clamp_min(EPS_FLOOR)
-    system = _System(geometry, y, step, rho, kappa, inside)
-    final, converged = _solve(system, p, eps, eps)
-    lost = torch.nonzero(~converged).squeeze(-1)
-    if len(lost):  # p was not warm enough: come from a larger entropy
-        start = eps[lost].clamp_min(_LARGE_EPS)
-        final[lost], converged[lost] = _solve(system.select(lost), p[lost], start, eps[lost])
+    system = _System(geometry, y, step, rho, eps.unsqueeze(-1), kappa, inside, 1 - inside)
+    final, converged = _solve(system, p)
     return Solve(final, geometry.advance(y, final, step), converged)
 
 
-def _solve(system: _System, p: Tensor, eps: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Newton's method on p while the entropy weight falls from eps to its target; which rows
-    converged."""
+def _solve(system: _System, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Newton's method on p; which rows converged."""
     final = p.clone()
     converged = torch.zeros(len(p), dtype=torch.bool, device=p.device)
     live = torch.arange(len(p), device=p.device)
     for _ in range(NEWTON_LIMIT):
         small = p <= SMALL
-        large = 1 - small.to(p.dtype)
-        update = system.newton(p, eps, large)
+        large = (~small).to(p.dtype)
+        update = system.newton(p, large)
         change = (update.ratio * large).abs().amax(-1)
         # In a short step, and between nearly dependent constraints, margins hardly answer to
         # p: it is determined up to their rounding.
@@ -100,14 +93,12 @@ def _solve(system: _System, p: Tensor, eps: Tensor, target: Tensor) -> tuple[Ten
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         returning = small & (update.fixed > SMALL)
-        done = (eps <= target) & settled & ~returning.any(-1)
+        done = settled & ~returning.any(-1)
         # Where all is solved already, a further increment is noise, and not a small one.
-        factor = _log_factor(update.ratio, update.entropic) * (1 - solved.to(p.dtype)[:, None])
+        factor = _log_factor(update.ratio, update.entropic) * (~solved).to(p.dtype)[:, None]
         p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), p * torch.exp(factor))
-        p = p * system.inside
-        p = p / p.sum(-1, keepdim=True)
-        fall = torch.where(change < _CALM, _LEAP, 0.1)
-        eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, target), eps)
+        p.mul_(system.inside)
+        p.div_(p.sum(-1, keepdim=True))
         leaving = done | ~torch.isfinite(change)
         if leaving.any():
             final[live[leaving]] = p[leaving]
@@ -116,49 +107,57 @@ def _solve(system: _System, p: Tensor, eps: Tensor, target: Tensor) -> tuple[Ten
             if len(stay) == 0:
                 break
             system = system.select(stay)
-            live, p, target, eps = live[stay], p[stay], target[stay], eps[stay]
+            live, p = live[stay], p[stay]
     return final, converged
 
 
 @dataclass(frozen=True)
 class _System:
-    """The equations of one implicit step, for a batch of rows; inside: the mask as 0 and 1."""
+    """The equations of one implicit step, for a batch of rows.  eps (B, 1): weight of the
+    entropy; inside, outside (B, N): the mask as 1 and 0, and as 0 and 1."""
 
     geometry: Geometry
     y: Tensor
     step: Tensor
     rho: Tensor
+    eps: Tensor
     kappa: Tensor
     inside: Tensor
+    outside: Tensor
 
     def select(self, index: Tensor) -> _System:
         return _System(
             self.geometry.select(index),
-            *(t[index] for t in (self.y, self.step, self.rho, self.kappa, self.inside)),
-        )
+            *(
+                t[index]
+                for t in (
+                    self.y, self.step, self.rho, self.eps, self.kappa, self.inside, self.outside
+                )
+            ),
+        )  # fmt: skip
 
-    def newton(self, p: Tensor, eps: Tensor, large: Tensor) -> _Update:
-        """What Newton's method makes of p at entropy weight eps; nothing where p is 0.
+    def newton(self, p: Tensor, large: Tensor) -> _Update:
+        """What Newton's method makes of p; nothing where p is 0.
 
         large (B, N), 0 or 1: the others stay as they are, since the method would have more
         taken from a small weight than there is, and given to the large ones.
         """
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
-        e = eps.unsqueeze(-1)
-        positive = p + (1 - self.inside)  # 1 off the mask, where nothing may be divided by 0
+        e = self.eps
+        positive = p + self.outside  # 1 off the mask, where nothing may be divided by 0
         log_p = torch.log(positive)
         force = torch.addcmul(scaled, e, log_p - self.kappa)
         residual = (force - (p * force).sum(-1, keepdim=True)) * self.inside
         # Row r of diag(p) H + eps I, divided by p + eps, keeps the elimination balanced.
         total = p + e
         weight = p / total * large
-        matrix = weight.unsqueeze(-1) * hessian
+        stiffness = p * hessian.diagonal(dim1=-2, dim2=-1).abs()
+        matrix = hessian.mul_(weight.unsqueeze(-1))
         matrix.diagonal(dim1=-2, dim2=-1).add_(e / total)
         right = torch.stack((-weight * residual, weight), dim=-1)
         lu, pivots, _ = torch.linalg.lu_factor_ex(matrix, check_errors=False)
         first, second = torch.linalg.lu_solve(lu, pivots, right).unbind(-1)
         shift = (1 - p.sum(-1) - first.sum(-1)) / second.sum(-1)
-        stiffness = p * hessian.diagonal(dim1=-2, dim2=-1).abs()
         return _Update(
             ratio=torch.addcmul(first, second, shift.unsqueeze(-1)) / positive,
             fixed=torch.exp(log_p - residual / e) * self.inside,
@@ -194,26 +193,9 @@ def _log_factor(x: Tensor, t: Tensor) -> Tensor:
     return (s - (t * s + grown - (1 - t) - x) / (t + grown)).clamp_min(_DEEPEST)
 
 
-@dataclass(frozen=True)
-class DoubleStep:
-    """One full and two half steps: the extrapolated state, the fine one, and their distance.
-
-    The orbit continues from ``state`` (second order); ``fine`` satisfies the optimality
-    condition of its last half step exactly, so certificates are read there.  mean_p is in
-    the simplex; error is the distance of the full step to the two half steps.
-    """
-
-    state: Tensor
-    fine: Tensor
-    p: Tensor
-    mean_p: Tensor
-    error: Tensor
-    converged: Tensor
-
-
 def double_step(
     geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-) -> DoubleStep:
+) -> LateStep:
     """Step doubling: error control for every step of the late phase.
 
     Where moves commute and the active set is constant, the implicit step is exact up to the
@@ -260,7 +242,7 @@ def double_step(
         ((first.state, first.p), (second.state, second.p)),
     )
     visited = visitors.visits(geometry, starts, ends, step / 2, kappa, mask)
-    return DoubleStep(
+    return LateStep(
         state=geometry.extrapolate(full.state, second.state),
         fine=second.state,
         p=second.p,
@@ -304,3 +286,6 @@ def _ousted(
         lost = torch.where(later.p < LEFT * last, last - later.p, 0.0)
         gone[at] = torch.where(last < _FALLEN * first.p[at], last, lost)
     return gone
+
+
+METHOD = Method(lambda *given: double_step(*given), 2, lambda settings: settings.late_tolerance)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checks.flow import implicit, phases
+from checks.flow import implicit, phases, shallow
 from checks.flow.geometries import Geometry
-from checks.flow.implicit import DoubleStep
+from checks.flow.late_form import LateForm, LateStep, Method
 from checks.flow.ledger import Ledger, LiveRows
 from checks.flow.orbit import Status
 from checks.flow.probes import View
@@ -85,21 +85,33 @@ def run(
     rows = rows[ledger.settled[rows]]
     if not s.elsewhere:
         rows = rows[(ledger.selected[rows] == scores[rows].argmax(-1)).all(-1)]
-    back = [rows[:0]]
+    ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
+    small = rebased.log_size(ledger.y)[rows] < shallow.METHOD.limit
+    grown, soon = _follow(ledger, scores, rows[small], s, shallow.METHOD)
+    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, implicit.METHOD)
+    return torch.cat((soon, later))
+
+
+def _follow(
+    ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Method
+) -> tuple[Tensor, Tensor]:
+    """Steps of one method: the rows that outgrew it, and those that the early phase takes back."""
+    grown, back = [rows[:0]], [rows[:0]]
     if len(rows):
-        state = _begin(ledger, scores, rows, s)
+        state = _begin(ledger, scores, rows, s, method)
         if math.isfinite(s.longest):
             state.h = _limited(state, s)
         going = rows
         while len(going):
-            going, returned = _step(ledger, state, s)
+            going, outgrown, returned = _step(ledger, state, s, method)
+            grown.append(outgrown)
             back.append(returned)
             if 0 < len(going) < len(state.live):
                 state = state.keep(going)
-    return torch.cat(back)
+    return torch.cat(grown), torch.cat(back)
 
 
-def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings) -> _Late:
+def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Method) -> _Late:
     scores, whole, y = scores[rows], ledger.geometry.select(rows), ledger.y[rows]
     selection = phases.Selection.of(ledger.selected[rows], scores)
     own = torch.gather(scores, 2, selection.selected.unsqueeze(-1))
@@ -114,27 +126,25 @@ def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings) -> _Late:
     mask = torch.gather(lower, 1, slots)
     kappa = torch.where(mask, torch.gather(kappa.flatten(1), 1, slots), 0.0)
     geometry, y = whole.narrow(slots, y)
-    ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
-    # The late form of p at the hand-over.
-    logits = torch.where(mask, kappa - geometry.margins(y), -torch.inf)
+    p = LateForm.of(kappa, mask).push(geometry.margins(y))
     zero, zeros = torch.zeros_like(ledger.tau[rows]), torch.zeros_like(kappa)
     higher, tied = selection.higher.flatten(1), selection.tied.flatten(1)
     return _Late(
-        live=rows, geometry=geometry, y=y, p=torch.softmax(logits, -1), kappa=kappa, mask=mask,
+        live=rows, geometry=geometry, y=y, p=p, kappa=kappa, mask=mask,
         slots=slots, whole=whole, higher=higher, tied=tied, watched=(higher | tied).any(-1),
         h=torch.full_like(zero, _FIRST_STEP), passed=zero, integral=zeros, mark=zeros,
         mark_at=zero, next_mark=zeros, next_at=zero,
         tries=torch.zeros_like(ledger.late_steps[rows]),
-        tolerance=s.late_tolerance * ledger.tightness[rows],
+        tolerance=method.tolerance(s) * ledger.tightness[rows],
     )  # fmt: skip
 
 
-def _step(ledger: Ledger, state: _Late, s: Settings) -> tuple[Tensor, Tensor]:
-    """One double step of every live row; indices of the rows that go on, and the row numbers
-    of those that the early phase has to take back."""
-    result = implicit.double_step(
-        state.geometry, state.y, state.p, state.h, state.kappa, state.mask
-    )
+def _step(
+    ledger: Ledger, state: _Late, s: Settings, method: Method
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of every live row; indices of the rows that go on, and the row numbers of those
+    that have outgrown the method and of those that the early phase has to take back."""
+    result = method.step(state.geometry, state.y, state.p, state.h, state.kappa, state.mask)
     ratio = result.error / state.tolerance
     usable = result.converged & torch.isfinite(ratio)
     accepted = usable & (ratio <= 1)
@@ -148,7 +158,8 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> tuple[Tensor, Tensor]:
     ledger.rejected[state.live] += (~accepted & ~sudden).long()
     returned = _hand_back(ledger, state, torch.nonzero(sudden).squeeze(-1))
     state.tries = state.tries + 1
-    factor = (0.9 * ratio.clamp_min(1e-6) ** -0.5).clamp(0.2, 4.0)
+    # exp and log, not a power: that rounds otherwise in a batch's last rows (determinism.md).
+    factor = (0.9 * torch.exp(torch.log(ratio.clamp_min(1e-9)) / -method.order)).clamp(0.2, 4.0)
     state.h = state.h * torch.where(usable & ~resurgent, factor, 0.25)
     state.h = _limited(state, s)
     stalled = state.h < _SMALLEST_STEP
@@ -156,7 +167,12 @@ def _step(ledger: Ledger, state: _Late, s: Settings) -> tuple[Tensor, Tensor]:
     for flag, status in ((stalled, Status.STALLED), (out, Status.LATE_STEPS)):
         for row in state.live[flag & ~done & ~sudden].tolist():
             ledger.status[row] = status
-    return torch.nonzero(~(done | sudden | stalled | out)).squeeze(-1), returned
+    going = ~(done | sudden | stalled | out)
+    grown = going & (state.geometry.log_size(state.y) >= method.limit)
+    outgrown = torch.nonzero(grown).squeeze(-1)
+    ledger.y[state.live[outgrown]] = state.state(state.y[outgrown], outgrown)
+    going = torch.nonzero(going & ~grown).squeeze(-1)
+    return going, state.live[outgrown], returned
 
 
 def _limited(state: _Late, s: Settings) -> Tensor:
@@ -173,7 +189,7 @@ def _limited(state: _Late, s: Settings) -> Tensor:
     return torch.minimum(state.h, longest / rate)
 
 
-def _resurgent(state: _Late, result: DoubleStep, at: Tensor, s: Settings) -> Tensor:
+def _resurgent(state: _Late, result: LateStep, at: Tensor, s: Settings) -> Tensor:
     """(b,) does a token of higher or equal score come back within the step?  at: where to look.
 
     Higher ones have to lag behind the smallest margin, tied ones behind the selected token,
@@ -208,7 +224,7 @@ def _hand_back(ledger: Ledger, state: _Late, at: Tensor) -> Tensor:
     return rows[again]
 
 
-def _book(ledger: Ledger, state: _Late, result: DoubleStep, which: Tensor, s: Settings) -> Tensor:
+def _book(ledger: Ledger, state: _Late, result: LateStep, which: Tensor, s: Settings) -> Tensor:
     """Take over the accepted steps; (b,) flags of rows that are done."""
     rows, h = state.live[which], state.h[which]
     ledger.accept(rows, h, result.error[which], state.tolerance[which])

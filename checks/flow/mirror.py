@@ -15,7 +15,7 @@ from torch import Tensor
 
 from checks.flow.geometries import Geometry
 from checks.flow.rows import Rows, combine, take
-from checks.flow.weights import Slope
+from checks.flow.weights import Response
 
 NAMES = {1.5: "l1.5", 2.0: "l2", 3.0: "l3"}
 """Exponent -> the norm by its name."""
@@ -104,7 +104,7 @@ class MirrorGeometry(Geometry):
     def velocity(self, y: Tensor, p: Tensor) -> Tensor:
         return combine(self.rows, p)
 
-    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Slope) -> Tensor:
+    def velocity_jacobian(self, y: Tensor, p: Tensor, slope: Response) -> Tensor:
         own = self._slope(y, torch.zeros_like(y[:, 0]))
         return slope.between(self.rows, self.rows) * own.unsqueeze(-2)
 

@@ -25,8 +25,13 @@ class Selection:
         return cls(selected, scores < own, scores > own, tied)
 
 
-def settled(margins: Tensor, scores: Tensor, handover: float) -> tuple[Tensor, Selection, Tensor]:
-    """(B,) settled now?; the selection; (B,) flat: no score differs from another.
+def flat(scores: Tensor) -> Tensor:
+    """(B,) does no score of a sample differ from another, in any sample?"""
+    return (scores.amax(-1) == scores.amin(-1)).all(-1)
+
+
+def settled(margins: Tensor, scores: Tensor, handover: float) -> tuple[Tensor, Selection]:
+    """(B,) settled now?; the selection.
 
     margins (B, n, L) relative to any token.  Settled: the smallest margin M over tokens of
     lower score is so large that the late form of p holds to e^-handover relative, tokens of
@@ -46,4 +51,4 @@ def settled(margins: Tensor, scores: Tensor, handover: float) -> tuple[Tensor, S
     tied = torch.where(selection.tied, relative, infinity).flatten(1).amin(-1)
     constrained = torch.isfinite(lowest)
     ok = constrained & (lowest >= bound) & (higher >= lowest + bound) & (tied >= bound)
-    return ok, selection, spread == 0
+    return ok, selection

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from checks.flow import unseen
-from checks.flow import weights as attention
 from checks.flow.geometries import Geometry
-from checks.flow.weights import Pairs, Weights
+from checks.flow.weights import Law, Weights
 
 ORDER = 4
 _GAMMA = 0.25
@@ -36,24 +35,22 @@ _C = (
 )  # fmt: skip
 
 
-def field(geometry: Geometry, pairs: Pairs, y: Tensor) -> Tensor:
+def field(geometry: Geometry, law: Law, y: Tensor) -> Tensor:
     """dy/d tau at state y: the vector field of gradient flow in rescaled time."""
-    margins = geometry.margins(y).view(pairs.scores.shape)
-    return geometry.velocity(y, attention.attention_weights(margins, pairs).p.flatten(1))
+    return geometry.velocity(y, law.push(geometry.margins(y)))
 
 
 def step(
-    geometry: Geometry, pairs: Pairs, y: Tensor, h: Tensor, margins: Tensor
+    geometry: Geometry, law: Law, y: Tensor, h: Tensor, margins: Tensor
 ) -> tuple[Tensor, Tensor, Weights]:
-    """One step of length h (B,) from y, where the margins are (B, n, L).
+    """One step of length h (B,) from y, where the margins are given.
 
     The new state, its distance to the embedded solution (infinite where the method would damp
     what grows), and the weights p at y.
     """
-    weights, slope = attention.weights_jacobian(margins, pairs)
+    weights, slope = law.linear(margins)
     p = weights.p.flatten(1)
     jacobian = geometry.velocity_jacobian(y, p, slope)
-    grows = unseen.grows(jacobian, h)
     matrix = -jacobian
     inverse_h = 1 / h.unsqueeze(-1)
     matrix.diagonal(dim1=-2, dim2=-1).add_(inverse_h / _GAMMA)
@@ -65,13 +62,14 @@ def step(
             argument = _add(y, _A[i], stages)
         elif i == 5:
             argument = argument + stages[4]
-        rate = field(geometry, pairs, argument) if i else geometry.velocity(y, p)
+        rate = field(geometry, law, argument) if i else geometry.velocity(y, p)
         if i:
             rate = torch.addcmul(rate, inverse_h, _add(None, _C[i], stages))
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
     new = argument + stages[5]
     error = geometry.caution(geometry.distance(new, argument))
-    error = torch.where(grows, torch.inf, error)
+    if unseen.may_grow(geometry, law):
+        error = torch.where(unseen.grows(jacobian, h), torch.inf, error)
     return new, error, weights
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from checks.flow.geometries import Geometry
-from checks.flow.weights import Pairs, attention_weights, weights_jacobian
+from checks.flow.weights import Law
 
 GROWTH = 2.0
 """Growth rate times step up to which the stability function R(z) of the method still grows
@@ -45,6 +45,8 @@ _CALM = 0.05
 _NOTHING = 1e-30
 _LONG = 1e6
 """Rescaled time below which no step is drowned, whatever the data of ordinary size."""
+_TOGETHER = 256
+"""Rows looked at in one go: few are slow to start, many do not fit the caches."""
 _BIT = 1e-6
 """Time over which the velocity of one constraint is measured; it need not be exact."""
 
@@ -85,51 +87,68 @@ def drowned(geometry: Geometry, y: Tensor, h: Tensor, tolerance: Tensor) -> Tens
 
 def passed_over(
     geometry: Geometry,
-    pairs: Pairs,
+    law: Law,
     ends: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
     h: Tensor,
     p: Tensor,
+    asked: Tensor,
 ) -> Tensor:
     """(B,) does a token push within a step that pushes at neither of its ends, does p begin or end
     it faster than the step can follow, does a token come to a share of it from far below, or has
     the balance that it ends in turned unstable?
 
-    ends: (state (B, D), margins (B, n, L)) before and after a step of length h; p (B, n, L):
-    before.  The first visitor to come does so while p is still that of the start, the last to
+    ends: (state (B, D), margins) before and after a step of length h; p: before; asked (B,): of
+    which steps.  The first visitor to come does so while p is still that of the start, the last to
     go while it is that of the end: so these two moves are looked along.  A visit shorter than
     the gap between two looks is told by the sample's most attended token being another one
     after it.  False alarms make a shorter step.
     """
-    (y, margins), (new, after) = ends
-    at = torch.nonzero((after - margins).abs().flatten(1).amax(-1) > FAR).squeeze(-1)
+    (y, margins), (new, after) = ((state, m.flatten(1)) for state, m in ends)
+    at = torch.nonzero(asked & ((after - margins).abs().amax(-1) > FAR)).squeeze(-1)
     found = torch.zeros_like(h, dtype=torch.bool)
     if len(at) == 0:
         return found
-    pairs, near = pairs.select(at), geometry.select(at)
-    weights, slope = weights_jacobian(after[at], pairs)
-    last = weights.p
-    seen = grows(near.velocity_jacobian(new[at], last.flatten(1), slope), h[at])
-    asleep = (p[at].abs() <= ASLEEP) & (last.abs() <= ASLEEP)
-    # One batch of all looks: small kernels cost more than the numbers in them.
+    law, near, first = law.select(at), geometry.select(at), p[at].flatten(1)
+    if may_grow(geometry, law):
+        weights, slope = law.linear(after[at])
+        last = weights.p.flatten(1)
+        seen = grows(near.velocity_jacobian(new[at], last, slope), h[at])
+    else:
+        last, seen = law.push(after[at]), found[at]
+    asleep = (first.abs() <= ASLEEP) & (last.abs() <= ASLEEP)
     shares = torch.arange(_MOMENTS + 1, device=h.device, dtype=h.dtype) / _MOMENTS
     shares[0] = _INSTANT
-    looks = 2 * len(shares)
-    rows = torch.arange(len(at), device=h.device).repeat(looks)
+    side = torch.arange(2, device=h.device).repeat_interleave(len(shares))
     times = torch.cat((shares, -shares)).unsqueeze(-1) * h[at]
-    pushes = torch.stack((p[at], last)).repeat_interleave(len(shares), 0).flatten(0, 1)
-    states = torch.stack((y[at], new[at])).repeat_interleave(len(shares), 0).flatten(0, 1)
-    there = near.select(rows)
-    shape = (looks, *last.shape)
-    moved = there.margins(there.advance(states, pushes.flatten(1), times.flatten())).view(shape)
-    push = attention_weights(moved.flatten(0, 1), pairs.select(rows)).p.view(shape)
-    awake = ((push.abs() > AWAKE) & asleep).flatten(2).any(-1).any(0)
-    firsts = torch.stack((margins[at], after[at])).argmin(-1)
-    tops = torch.cat((firsts.unsqueeze(1), moved.argmin(-1).unflatten(0, (2, -1))), dim=1)
-    turned = ((tops[:, 1:] != tops[:, :-1]).flatten(0, 1) & asleep.all(-1)).any(-1).any(0)
+    states, pushes = torch.stack((y[at], new[at])), torch.stack((first, last))
+    tops, moved = [], []
+    awake = torch.zeros_like(seen)
+    for some in torch.arange(len(side), device=h.device).split(max(1, _TOGETHER // len(at))):
+        rows = torch.arange(len(at), device=h.device).repeat(len(some))
+        there, own = (near, law) if len(some) == 1 else (near.select(rows), law.select(rows))
+        from_p = pushes[side[some]]
+        there_margins = there.margins(
+            there.advance(
+                states[side[some]].flatten(0, 1), from_p.flatten(0, 1), times[some].flatten()
+            )
+        )
+        push = own.push(there_margins).view_as(from_p)
+        awake |= ((push.abs() > AWAKE) & asleep).any(-1).any(0)
+        tops.append(law.grouped(there_margins).argmin(-1).unflatten(0, (len(some), -1)))
+        moved.append((push - from_p).abs().amax(-1))
+    firsts = law.grouped(torch.stack((margins[at], after[at]))).argmin(-1)
+    leaders = torch.cat((firsts.unsqueeze(1), torch.cat(tops).unflatten(0, (2, -1))), dim=1)
+    quiet = law.grouped(asleep).all(-1)
+    turned = ((leaders[:, 1:] != leaders[:, :-1]).flatten(0, 1) & quiet).any(-1).any(0)
     # h dp/d tau at either end, against what p came to in the step.
-    rate = (push[:: len(shares)] - torch.stack((p[at], last))).abs() / _INSTANT
-    change = (last - p[at]).abs().flatten(1).amax(-1)
-    hasty = rate.flatten(2).amax(-1).amax(0) > _CALM + 2 * change
-    woken = ((last.abs() > _SURE) & (p[at].abs() < _FOLD * last.abs())).flatten(1).any(-1)
+    rate = torch.cat(moved)[:: len(shares)].amax(0) / _INSTANT
+    hasty = rate > _CALM + 2 * (last - first).abs().amax(-1)
+    woken = ((last.abs() > _SURE) & (first.abs() < _FOLD * last.abs())).any(-1)
     found[at] = seen | awake | turned | hasty | woken
     return found
+
+
+def may_grow(geometry: Geometry, law: Law) -> bool:
+    """May a mode grow stiffly?  Not where moves commute and p = softmax(kappa - m): the Jacobian
+    is minus a covariance times a positive slope, of eigenvalues real and not above 0 (derived)."""
+    return law.signed or not geometry.commutes

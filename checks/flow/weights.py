@@ -15,7 +15,8 @@ d tau = Lambda dt is THEORY.md's rescaled time late and a smooth clock early (de
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -29,23 +30,64 @@ class Weights:
     log_clock: Tensor
 
 
+class Response(Protocol):
+    """dp/dm of a batch, (B, N, N)."""
+
+    def __matmul__(self, rows: Tensor) -> Tensor:
+        """(B, N, D) response @ rows, rows (B, N, D)."""
+
+    def between(self, left: Tensor, right: Tensor) -> Tensor:
+        """(B, D, E) left^T response right, left (B, N, D), right (B, N, E)."""
+
+
+class Law(Protocol):
+    """How p follows from margins (B, N): exactly (``Pairs``), or in the form that it takes once
+    every sample has settled (``late_form``)."""
+
+    @property
+    def signed(self) -> bool:
+        """May p be negative?"""
+
+    def select(self, index: Tensor) -> Self:
+        """The law of the given rows."""
+
+    def push(self, margins: Tensor) -> Tensor:
+        """(B, N) p."""
+
+    def linear(self, margins: Tensor) -> tuple[Weights, Response]:
+        """p, the clock, and the derivative of p."""
+
+    def grouped(self, values: Tensor) -> Tensor:
+        """(., N) values of tokens as (., n, L), sample by sample, or as one group."""
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Scores (B, n, L); in the layout of ``_turned``, since they do not change while margins
-    do, the scores (L, n, B) and the sizes |gamma_l' - gamma_l| (L, L', n, B)."""
+    do, the scores (L, n, B) and the rises gamma_l' - gamma_l (L', L, n, B)."""
 
     scores: Tensor
     first: Tensor
-    sizes: Tensor
+    rises: Tensor
+    signed = True
 
     @classmethod
     def of(cls, scores: Tensor) -> Pairs:
         first = _turned(scores)
-        return cls(scores, first, (first.unsqueeze(0) - first.unsqueeze(1)).abs())
+        return cls(scores, first, first.unsqueeze(1) - first.unsqueeze(0))
 
     def select(self, index: Tensor) -> Pairs:
         """The pairs of the given rows."""
-        return Pairs(self.scores[index], self.first[..., index], self.sizes[..., index])
+        return Pairs(self.scores[index], self.first[..., index], self.rises[..., index])
+
+    def push(self, margins: Tensor) -> Tensor:
+        return attention_weights(margins.view(self.scores.shape), self).p.flatten(1)
+
+    def linear(self, margins: Tensor) -> tuple[Weights, Slope]:
+        return weights_jacobian(margins.view(self.scores.shape), self)
+
+    def grouped(self, values: Tensor) -> Tensor:
+        return values.unflatten(-1, self.scores.shape[1:])
 
 
 def _turned(t: Tensor) -> Tensor:
@@ -65,6 +107,11 @@ def _total(t: Tensor) -> Tensor:
         both = t[:half] + t[half : 2 * half]
         t = both if len(t) == 2 * half else torch.cat((both, t[2 * half :]))
     return t.sum(0, keepdim=True)
+
+
+_NEAR = -600.0
+"""ln of the smallest attention, relative to the largest, down to which products of two lose
+nothing: e^-600 times a score difference of 1e-17 is no denormal number."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +134,31 @@ class _Pulls:
 
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Pulls:
-        # Factors of 0 and 1 in place of torch.where, which takes eight times as long; x <= 0.
         x = margins.amin(0, keepdim=True) - margins
+        at = torch.nonzero(~(x.amin((0, 1)) > _NEAR)).squeeze(-1)
+        if len(at) == x.shape[-1]:
+            return cls._far(x, pairs)
+        pulls = cls._near(x, pairs)
+        if len(at):
+            part = cls._far(x[..., at], pairs.select(at))
+            for field in fields(cls):
+                getattr(pulls, field.name)[..., at] = getattr(part, field.name)
+        return pulls
+
+    @classmethod
+    def _near(cls, x: Tensor, pairs: Pairs) -> _Pulls:
+        """Where no product of two attentions underflows that counts: as the sums are written."""
+        e = torch.exp(x)
+        pull = pairs.rises * e.unsqueeze(1)
+        size = _total(e)
+        return cls(
+            s=e / size, signed=e * _total(pull)[0], total=e * _total(pull.abs())[0],
+            log_unit=-2 * torch.log(size),
+        )  # fmt: skip
+
+    @classmethod
+    def _far(cls, x: Tensor, pairs: Pairs) -> _Pulls:
+        # Factors of 0 and 1 in place of torch.where, which takes eight times as long; x <= 0.
         g = pairs.first - (pairs.first + 1e300 * x.sign()).amax(0, keepdim=True)
         other = g.abs().sign()
         head = 1 - other
@@ -100,7 +170,7 @@ class _Pulls:
         inner = head * e
         # The sizes are symmetric in l and l'; both sums at once, (1, 2, L, n, B).
         parts = torch.stack((inner, tail), dim=1).unsqueeze(2)
-        by_inner, by_tail = _total(pairs.sizes.unsqueeze(1) * parts)[0]
+        by_inner, by_tail = _total(pairs.rises.abs().unsqueeze(1) * parts)[0]
         return cls(
             s=e / size,
             signed=inner * lead + tail * (unit * lead - size * g),
@@ -126,9 +196,9 @@ class _Sums:
         log_weight = torch.where(share > 0, pulls.log_unit - gbar, -torch.inf)
         top = log_weight.amax(1, keepdim=True).clamp_min(-1e300)
         weight = torch.exp(log_weight - top)
-        clock = 0.5 * _total((weight * share).transpose(0, 1)).transpose(0, 1)
-        log_clock = top + torch.log(clock) - math.log(margins.shape[-2])
-        return cls(pulls, weight / clock, log_clock[0, 0])
+        clock = 0.5 * (weight * share)[0].mT.contiguous().sum(-1)
+        log_clock = top[0, 0] + torch.log(clock) - math.log(margins.shape[-2])
+        return cls(pulls, weight / clock, log_clock)
 
     def weights(self) -> Weights:
         return Weights(_turned(self.weight * self.pulls.signed), self.log_clock)

@@ -14,9 +14,11 @@ from torch import Tensor
 from checks import assumptions, audit, judging, svm, tolerances
 from checks.flow import implicit, integrate, late, weights
 from checks.flow.geometries import DiagonalGeometry, Geometry
-from checks.flow.implicit import DoubleStep, Solve
+from checks.flow.implicit import Solve
+from checks.flow.late_form import LateStep
 from checks.flow.orbit import Orbit, Status
 from checks.flow.rows import Rows
+from checks.flow.weights import Response
 from checks.problems import Array, AttentionProblem, Constraints, Start
 from checks.problems import constraints_of as honest_constraints
 from checks.rounding import Norm
@@ -164,7 +166,7 @@ def late_steps_long(patch: pytest.MonkeyPatch) -> None:
 
     def hurried(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         done = honest(geometry, y, p, HURRY * step, kappa, mask)
         return replace(done, error=torch.zeros_like(done.error))
 
@@ -181,10 +183,16 @@ def quadratic_mirror(patch: pytest.MonkeyPatch) -> None:
     def curvature(self: DiagonalGeometry, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
         return (2 * step * torch.exp(-rho))[:, None, None] * (self.rows @ self.rows.mT)
 
+    def jacobian(self: DiagonalGeometry, y: Tensor, p: Tensor, slope: Response) -> Tensor:
+        return 2 * slope.between(self.rows, self.rows)
+
     def wrong(*arguments: Any) -> Tensor:
         with pytest.MonkeyPatch.context() as inside:
             inside.setattr(DiagonalGeometry, "scaled_margins", margins)
             inside.setattr(DiagonalGeometry, "curvature", curvature)
+            inside.setattr(DiagonalGeometry, "velocity_jacobian", jacobian)
+            for name in ("margins", "linearise"):
+                inside.setattr(DiagonalGeometry, name, getattr(Geometry, name))
             return honest(*arguments)
 
     patch.setattr(late, "_step", wrong)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from checks.flow import early, fidelity, implicit, late, phases, rodas, unseen, visitors
 from checks.flow.geometries import Geometry
-from checks.flow.implicit import DoubleStep, Solve
+from checks.flow.implicit import Solve
+from checks.flow.late_form import LateStep, Method
 from checks.flow.settings import Settings
-from checks.flow.weights import Pairs, Weights
+from checks.flow.weights import Law, Weights
 from tests.planted.patching import everywhere
 
 
@@ -23,7 +24,7 @@ def _with_kappa(patch: pytest.MonkeyPatch, change: Any) -> None:
 
     def wrong(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         return honest(geometry, y, p, step, change(kappa), mask)
 
     everywhere(patch, honest, wrong)
@@ -72,7 +73,7 @@ def no_extrapolation(patch: pytest.MonkeyPatch) -> None:
 
     def halved(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         return honest(geometry, y, p, step / 2, kappa, mask)
 
     everywhere(patch, honest, halved)
@@ -82,9 +83,9 @@ def early_euler(patch: pytest.MonkeyPatch) -> None:
     """Explicit Euler early, its error said to be zero."""
 
     def euler(
-        geometry: Geometry, pairs: Pairs, y: Tensor, h: Tensor, margins: Tensor
+        geometry: Geometry, law: Law, y: Tensor, h: Tensor, margins: Tensor
     ) -> tuple[Tensor, Tensor, Weights]:
-        _, error, weights = honest(geometry, pairs, y, h, margins)
+        _, error, weights = honest(geometry, law, y, h, margins)
         moved = y + h.unsqueeze(-1) * geometry.velocity(y, weights.p.flatten(1))
         return moved, torch.zeros_like(error), weights
 
@@ -95,8 +96,8 @@ def early_euler(patch: pytest.MonkeyPatch) -> None:
 def early_normalised(patch: pytest.MonkeyPatch) -> None:
     """Normalised descent early: every coordinate moves at the speed of the fastest (signs)."""
 
-    def signed(geometry: Geometry, pairs: Pairs, y: Tensor) -> Tensor:
-        rate = honest(geometry, pairs, y)
+    def signed(geometry: Geometry, law: Law, y: Tensor) -> Tensor:
+        rate = honest(geometry, law, y)
         return torch.sign(rate) * rate.abs().amax(-1, keepdim=True)
 
     honest = rodas.field
@@ -116,21 +117,25 @@ def early_stop(patch: pytest.MonkeyPatch) -> None:
 
 def early_handover(patch: pytest.MonkeyPatch) -> None:
     """The late form of p is taken at once: a sample counts as settled wherever it stands."""
-    honest = phases.settled
+    honest, begun = phases.settled, early.run
 
     def at_once(margins: Tensor, scores: Tensor, handover: float) -> Any:
-        ok, selection, flat = honest(margins, scores, handover)
+        ok, selection = honest(margins, scores, handover)
         lowest = torch.where(selection.lower, 1.0, 0.0).flatten(1).sum(-1)
-        return ok | (lowest > 0), selection, flat
+        return ok | (lowest > 0), selection
+
+    def asked_at_once(ledger: Any, scores: Tensor, rows: Tensor, settings: Settings) -> None:
+        begun(ledger, scores, rows, replace(settings, handover=0.0))
 
     everywhere(patch, honest, at_once)
+    patch.setattr(early, "run", asked_at_once)
 
 
 def blind_control(patch: pytest.MonkeyPatch) -> None:
     """Late steps without error control: every step is accepted."""
     honest = implicit.double_step
 
-    def blind(*arguments: Any) -> DoubleStep:
+    def blind(*arguments: Any) -> LateStep:
         done = honest(*arguments)
         return replace(done, error=torch.zeros_like(done.error))
 
@@ -152,7 +157,9 @@ def unstable_balance_kept(patch: pytest.MonkeyPatch) -> None:
 def early_visits_unseen(patch: pytest.MonkeyPatch) -> None:
     """No look for tokens that come and go within an early step."""
 
-    def blind(geometry: Geometry, pairs: Pairs, ends: Any, h: Tensor, p: Tensor) -> Tensor:
+    def blind(
+        geometry: Geometry, law: Law, ends: Any, h: Tensor, p: Tensor, asked: Tensor
+    ) -> Tensor:
         return torch.zeros_like(h, dtype=torch.bool)
 
     patch.setattr(unseen, "passed_over", blind)
@@ -179,8 +186,8 @@ def late_tolerance_loose(patch: pytest.MonkeyPatch) -> None:
     """Late steps are controlled at a thousand times the tolerance that was set."""
     begin = late._begin
 
-    def hurried(ledger: Any, scores: Tensor, rows: Tensor, s: Settings) -> Any:
-        state = begin(ledger, scores, rows, s)
+    def hurried(ledger: Any, scores: Tensor, rows: Tensor, s: Settings, method: Method) -> Any:
+        state = begin(ledger, scores, rows, s, method)
         state.tolerance = 1000 * state.tolerance
         return state
 
@@ -194,7 +201,7 @@ def unaudited(patch: pytest.MonkeyPatch) -> None:
 
     def hurried(
         geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> DoubleStep:
+    ) -> LateStep:
         done = honest(geometry, y, p, 1000.0 * step, kappa, mask)
         return replace(done, error=torch.zeros_like(done.error))
 
