@@ -209,7 +209,7 @@ def test_planted_steppers_are_caught(
     The bound is the audit's own: error control shortens hurried steps until they differ from
     gradient flow by 3e-3, which is the whole of what they move."""
     PLANTS[name][0](monkeypatch)
-    done = run(model, replace(SETTINGS, late_steps=20, horizon=60.0), count=3)
+    done = run(model, replace(SETTINGS, late_steps=20, horizon=60.0, deep=-np.inf), count=3)
     # A run that the plant stops after a step or two has claimed nothing.
     rows = [row for row in done.rows if done.orbit.late_steps[row] >= 5]
     assert len(rows) >= 2

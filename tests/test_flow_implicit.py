@@ -26,6 +26,13 @@ from tests.flow_fixture import best_margin
 EPS = float(np.finfo(np.float64).eps)
 
 
+@pytest.fixture(autouse=True)
+def cold_solves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solves here begin at a uniform p, whatever the step: runs would take a shorter one."""
+    monkeypatch.setattr(implicit, "PATIENCE", np.inf)
+    monkeypatch.setattr(implicit, "NEWTON_LIMIT", 14)
+
+
 def problem(
     seed: int, rows: int, d: int, log_norm: float, model: str = "diagonal", batch: int = 3
 ) -> tuple[Geometry, Tensor, Tensor, Tensor]:

@@ -118,7 +118,7 @@ def test_status_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert orbit.status == [Status.STALLED]
     assert not orbit.settled.any()
     monkeypatch.setattr(implicit, "NEWTON_LIMIT", 0)
-    orbit = one_run(three_tokens((1.0, 0.0), (3.0, 0.0)), beta(50.0, 1.0), Settings())
+    orbit = one_run(three_tokens((1.0, 0.0), (3.0, 0.0)), beta(50.0, 1.0), Settings(deep=-np.inf))
     assert orbit.status == [Status.STALLED]
     assert orbit.late_steps[0] == 0
     assert np.isnan(orbit.primal[0])

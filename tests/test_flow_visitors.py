@@ -21,11 +21,11 @@ NEAR = ("a-constraint-that-comes-near", "two-constraints-that-come-near")
 WAKES = "a-token-that-wakes-within-a-step"
 
 
-def audits(name: str) -> list[Audit]:
-    """Of every step of the run that can be audited."""
+def audits(name: str, deep: float = Settings.deep) -> list[Audit]:
+    """Of every step of the run that can be audited; ``deep``: where implicit steps begin."""
     case: Case = case_from_record(json.loads((PINNED / f"{name}.json").read_text()))
     recorder = Recorder([0])
-    orbit = integrate([case.problem], [case.start], Settings(), [recorder])
+    orbit = integrate([case.problem], [case.start], Settings(deep=deep), [recorder])
     auditor = Auditor(case.problem, case.start, orbit.selected[0])
     done = [auditor.audit(stretch) for stretch in recorder.stretches[0]]
     return [audit for audit in done if audit.deviation is not None]
@@ -41,11 +41,12 @@ def test_who_pushes_without_falling_below_the_others_is_felt(
 ) -> None:
     """A constraint came within five nats of those that push, took 2 percent of p and was gone:
     1e-3 of the weights, in steps that full and half steps agreed on."""
-    honest = audits(name)
-    assert len(honest) >= 10
-    assert worst(honest) < 0.2
+    for deep in (-np.inf, Settings.deep):
+        honest = audits(name, deep)
+        assert len(honest) >= 10
+        assert worst(honest) < 0.2
     monkeypatch.setattr(visitors, "_DEEP", -np.inf)
-    assert worst(audits(name)) > 1
+    assert worst(audits(name, -np.inf)) > 1
 
 
 def test_a_token_does_not_come_to_its_share_within_one_step(

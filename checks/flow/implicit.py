@@ -24,6 +24,7 @@ from torch import Tensor
 from checks.flow import visitors
 from checks.flow.geometries import Geometry
 from checks.flow.late_form import LateStep, Method
+from checks.flow.settings import Settings
 from checks.flow.visitors import SMALL
 
 _TINY = 1e-300
@@ -34,9 +35,16 @@ UNFELT = 1e-13
 """Margins that balance to this, relative to their size, are balanced: p is what it may be.
 Their rounding, amplified by the condition of the active ones, moves p by more than that.  (At
 1e-11 an audit found p off by 5e-4 where constraints are told apart by small weights.)"""
+_CALM, _LEAP = 1e-2, 1e-4
+"""Where p hardly answers to a smaller entropy weight, go down by four decades, not by one."""
+_LARGE_EPS = 1e-10
+"""Entropy weight that a solve from a cold p starts at."""
 NEWTON_LIMIT = 10
 """More go to active sets that keep changing, in steps that error control rejects anyway: a batch
 waits for its slowest row, and a shorter step has p warm."""
+PATIENCE = 0.01
+"""Growth of the log size up to which a solve is tried again from a cold p: of a step so short, a
+shorter one has p no warmer."""
 _DEEPEST = -7.0
 """Largest fall of ln p in one update."""
 LEFT = 0.1
@@ -71,20 +79,26 @@ def implicit_step(
     # Scale by the size the step is expected to end at: the solve then works on O(1) numbers.
     rho = geometry.log_size(geometry.advance(y, p, step))
     eps = torch.exp(-rho).clamp_min(EPS_FLOOR)
-    system = _System(geometry, y, step, rho, eps.unsqueeze(-1), kappa, inside, 1 - inside)
-    final, converged = _solve(system, p)
+    system = _System(geometry, y, step, rho, eps, kappa, inside, 1 - inside)
+    final, converged = _solve(system, p, eps)
+    short = rho - geometry.log_size(y) <= PATIENCE
+    lost = torch.nonzero(~converged & short).squeeze(-1)
+    if len(lost):  # p was not warm enough: come from a larger entropy
+        start = eps[lost].clamp_min(_LARGE_EPS)
+        final[lost], converged[lost] = _solve(system.select(lost), p[lost], start)
     return Solve(final, geometry.advance(y, final, step), converged)
 
 
-def _solve(system: _System, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Newton's method on p; which rows converged."""
+def _solve(system: _System, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """Newton's method on p while the entropy weight falls from eps to the system's own; which rows
+    converged."""
     final = p.clone()
     converged = torch.zeros(len(p), dtype=torch.bool, device=p.device)
     live = torch.arange(len(p), device=p.device)
     for _ in range(NEWTON_LIMIT):
         small = p <= SMALL
         large = (~small).to(p.dtype)
-        update = system.newton(p, large)
+        update = system.newton(p, eps.unsqueeze(-1), large)
         change = (update.ratio * large).abs().amax(-1)
         # In a short step, and between nearly dependent constraints, margins hardly answer to
         # p: it is determined up to their rounding.
@@ -93,12 +107,14 @@ def _solve(system: _System, p: Tensor) -> tuple[Tensor, Tensor]:
         # A weight too small to move the state has its fixed point in closed form: take it,
         # or let Newton's method have it where it is no longer small.
         returning = small & (update.fixed > SMALL)
-        done = settled & ~returning.any(-1)
+        done = (eps <= system.eps) & settled & ~returning.any(-1)
         # Where all is solved already, a further increment is noise, and not a small one.
         factor = _log_factor(update.ratio, update.entropic) * (~solved).to(p.dtype)[:, None]
         p = torch.where(small, update.fixed.clamp(_TINY, 2 * SMALL), p * torch.exp(factor))
         p.mul_(system.inside)
         p.div_(p.sum(-1, keepdim=True))
+        fall = torch.where(change < _CALM, _LEAP, 0.1)
+        eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, system.eps), eps)
         leaving = done | ~torch.isfinite(change)
         if leaving.any():
             final[live[leaving]] = p[leaving]
@@ -107,13 +123,13 @@ def _solve(system: _System, p: Tensor) -> tuple[Tensor, Tensor]:
             if len(stay) == 0:
                 break
             system = system.select(stay)
-            live, p = live[stay], p[stay]
+            live, p, eps = live[stay], p[stay], eps[stay]
     return final, converged
 
 
 @dataclass(frozen=True)
 class _System:
-    """The equations of one implicit step, for a batch of rows.  eps (B, 1): weight of the
+    """The equations of one implicit step, for a batch of rows.  eps (B,): weight of the
     entropy; inside, outside (B, N): the mask as 1 and 0, and as 0 and 1."""
 
     geometry: Geometry
@@ -136,14 +152,13 @@ class _System:
             ),
         )  # fmt: skip
 
-    def newton(self, p: Tensor, large: Tensor) -> _Update:
-        """What Newton's method makes of p; nothing where p is 0.
+    def newton(self, p: Tensor, e: Tensor, large: Tensor) -> _Update:
+        """What Newton's method makes of p at entropy weight e (B, 1); nothing where p is 0.
 
         large (B, N), 0 or 1: the others stay as they are, since the method would have more
         taken from a small weight than there is, and given to the large ones.
         """
         scaled, hessian = self.geometry.linearise(self.y, p, self.step, self.rho)
-        e = self.eps
         positive = p + self.outside  # 1 off the mask, where nothing may be divided by 0
         log_p = torch.log(positive)
         force = torch.addcmul(scaled, e, log_p - self.kappa)
@@ -288,4 +303,5 @@ def _ousted(
     return gone
 
 
-METHOD = Method(lambda *given: double_step(*given), 2, lambda settings: settings.late_tolerance)
+def method(settings: Settings) -> Method:
+    return Method(double_step, 2, settings.late_tolerance)

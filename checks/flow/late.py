@@ -86,9 +86,9 @@ def run(
     if not s.elsewhere:
         rows = rows[(ledger.selected[rows] == scores[rows].argmax(-1)).all(-1)]
     ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
-    small = rebased.log_size(ledger.y)[rows] < shallow.METHOD.limit
-    grown, soon = _follow(ledger, scores, rows[small], s, shallow.METHOD)
-    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, implicit.METHOD)
+    small = rebased.log_size(ledger.y)[rows] < s.deep
+    grown, soon = _follow(ledger, scores, rows[small], s, shallow.method(s))
+    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, implicit.method(s))
     return torch.cat((soon, later))
 
 
@@ -135,7 +135,7 @@ def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Me
         h=torch.full_like(zero, _FIRST_STEP), passed=zero, integral=zeros, mark=zeros,
         mark_at=zero, next_mark=zeros, next_at=zero,
         tries=torch.zeros_like(ledger.late_steps[rows]),
-        tolerance=method.tolerance(s) * ledger.tightness[rows],
+        tolerance=method.tolerance * ledger.tightness[rows],
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from checks.flow.geometries import Geometry
-from checks.flow.settings import Settings
 from checks.flow.weights import Weights
 
 
@@ -81,9 +80,9 @@ class LateStep:
 @dataclass(frozen=True)
 class Method:
     """A way to take late steps.  step(geometry, y, p, h, kappa, mask); order: of the error of
-    one in h; limit: ln of the size up to which it is used."""
+    one in h; tolerance: of that error; limit: ln of the size up to which it is used."""
 
     step: Callable[[Geometry, Tensor, Tensor, Tensor, Tensor, Tensor], LateStep]
     order: int
-    tolerance: Callable[[Settings], float]
+    tolerance: float
     limit: float = inf

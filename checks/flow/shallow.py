@@ -13,9 +13,7 @@ from torch import Tensor
 from checks.flow import rodas, unseen
 from checks.flow.geometries import Geometry
 from checks.flow.late_form import LateForm, LateStep, Method
-
-LIMIT = 8.0
-"""ln of the size from which implicit steps are taken."""
+from checks.flow.settings import Settings
 
 
 def step(
@@ -39,6 +37,5 @@ def step(
     )  # fmt: skip
 
 
-METHOD = Method(
-    lambda *given: step(*given), rodas.ORDER, lambda settings: settings.early_tolerance, LIMIT
-)
+def method(settings: Settings) -> Method:
+    return Method(step, rodas.ORDER, settings.early_tolerance, settings.deep)
