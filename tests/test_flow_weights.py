@@ -111,7 +111,7 @@ def exact(margins: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return np.array(p), np.array(size), float(mpmath.log(clock))
 
 
-@given(seeds, st.sampled_from([1.0, 40.0, 1e3, 1e5]), st.booleans())
+@given(seeds, st.sampled_from([1.0, 40.0, 300.0, 700.0, 1e3, 1e5]), st.booleans())
 def test_far_margins_agree_with_multiprecision(seed: int, spread: float, ties: bool) -> None:
     margins, scores = draw(seed, (3, 2, 4), spread)
     if ties:
@@ -186,6 +186,7 @@ def test_bits_do_not_depend_on_the_place_in_the_batch(n: int, length: int) -> No
     """Torch's own sums over the first axes would fail this from five terms on."""
     rng = np.random.default_rng(0)
     margins, scores = (torch.tensor(rng.normal(size=(257, n, length))) for _ in range(2))
+    margins[::3] *= 200.0  # attentions below e^-600: summed another way
     rows = torch.tensor(rng.normal(size=(257, n * length, 9)))
     weights, slope = weights_jacobian(5 * margins, scores)
     both = slope.between(rows, rows)
