@@ -3,12 +3,12 @@
 Stated relation: local errors are allowed to be ``early_tolerance`` and ``late_tolerance`` a step,
 ``Orbit.error_sum`` adds up what was booked, and the flow carries an error on by at most the
 variational condition number (``flow_truth.Chart.condition``): deviation <= condition * error_sum.
-At 1e-8 and 1e-8 the deviation is below 1e-8 (factored: below 1e-6).
+At 1e-8 and 1e-8 the deviation is below 1e-8.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import mpmath as mp
@@ -84,9 +84,8 @@ def compare(run: Followed, row: int, decades: tuple[float, ...], rtol: float = 1
     return Comparison(np.array(off), clock[at], late, chart.condition(*seen))
 
 
-BOUND: dict[str, float] = {}
-"""Of the deviation at tolerances of 1e-8, where it is not 1e-8: late factored steps do not commute,
-and 1.6e-7 was seen at t = e^58 (before the hand-over 4e-10)."""
+BOUND = 1e-8
+"""Of the deviation at tolerances of 1e-8."""
 SMALL_SHAPE = (2, 3, 2)
 DAILY = {"diagonal": 12, "combined-diagonal": 5, "combined": 5, "factored": 5, "mirror-1.5": 5,
          "mirror-3": 5}  # fmt: skip
@@ -102,7 +101,7 @@ def test_raw_time_gradient_flow_at_equal_time(model: str) -> None:
     assert found.late[-1]
     assert not found.late[0]
     assert found.condition <= ILL
-    assert found.deviations.max() <= BOUND.get(model, 1e-8)
+    assert found.deviations.max() <= BOUND
     assert found.deviations.max() <= found.condition * run.orbit.error_sum[0]
 
 
@@ -136,7 +135,9 @@ def test_the_comparison_sees_another_time_and_another_flow() -> None:
 @pytest.mark.parametrize("model", GEOMETRIES)
 def test_raw_time_gradient_flow_up_to_1e200(model: str, handover: float) -> None:
     """By early steps alone (margins are 460 at t = 1e200), and by late steps from t = e^40 on."""
-    run = followed(model, 5, (3, 3, 4), settings(1e-8, 1e-8, 9.0, handover))
+    # Steps that end at times of a size that float64 has: from e^460 not beyond e^(460 e^0.3).
+    short = replace(settings(1e-8, 1e-8, 9.0, handover), longest=0.3)
+    run = followed(model, 5, (3, 3, 4), short)
     conclusive = deepest = 0
     for row in np.nonzero(run.orbit.settled)[0].tolist():
         found = compare(run, row, (6.0, 50.0, 100.0, 200.0))
@@ -144,7 +145,7 @@ def test_raw_time_gradient_flow_up_to_1e200(model: str, handover: float) -> None
             continue  # inconclusive
         conclusive += 1
         deepest += found.log_times[-1] >= 200 * np.log(10)
-        assert found.deviations.max() <= BOUND.get(model, 1e-8)
+        assert found.deviations.max() <= BOUND
         assert found.deviations.max() <= found.condition * run.orbit.error_sum[row]
     assert conclusive >= 2
     assert deepest >= 1

@@ -18,6 +18,12 @@ from checks.flow.weights import Pairs, Weights, attention_weights
 _FIRST_STEP = 1e-2
 SMALLEST_STEP = 1e-13
 """Rescaled time moves p at rate O(1): a step this short means that rounding rules."""
+_FASTEST = 5.0
+"""Largest growth from one step to the next, where all is well."""
+_HALF, _WARY = 0.5, 1.5
+"""A step in which something was unfelt is tried again at half its length; the next may be half
+as long again, and half again as much each.  Its error estimate has nothing to say of that, and
+steps grown by five at once were seen to be cut by five for hundreds of steps."""
 
 
 @dataclass
@@ -39,6 +45,8 @@ class _Early(LiveRows):
     log_clock: Tensor
     """ln Lambda at ``before``."""
     flat: Tensor
+    most: Tensor
+    """Largest growth of the next step."""
 
 
 def _margins(geometry: Geometry, scores: Tensor, y: Tensor) -> Tensor:
@@ -55,7 +63,7 @@ def run(ledger: Ledger, scores: Tensor, rows: Tensor, settings: Settings) -> Non
         tries=torch.zeros_like(ledger.early_steps[rows]),
         tolerance=settings.early_tolerance * ledger.tightness[rows],
         pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
-        log_clock=zero, flat=phases.flat(scores),
+        log_clock=zero, flat=phases.flat(scores), most=torch.full_like(zero, _FASTEST),
     )  # fmt: skip
     while True:
         staying = _leave(ledger, state, settings)
@@ -118,7 +126,9 @@ def _step(ledger: Ledger, state: _Early) -> None:
     state.margins = torch.where(accepted[:, None, None], margins, state.margins)
     # exp and log, not a power: that rounds otherwise in a batch's last rows (determinism.md).
     growth = torch.exp(torch.log(ratio.clamp_min(1e-9)) / -rodas.ORDER)
-    state.h = state.h * (0.9 * growth).clamp(0.2, 5.0)
+    factor = torch.minimum((0.9 * growth).clamp_min(0.2), state.most)
+    state.h = state.h * torch.where(unfelt, _HALF, factor)
+    state.most = torch.where(unfelt, _WARY, (state.most * _WARY).clamp_max(_FASTEST))
 
 
 def _book(ledger: Ledger, state: _Early, at: Tensor, weights: Weights) -> None:
