@@ -1,9 +1,10 @@
 """Runs a second of the flow engine, against scipy's BDF in logarithmic time.
 
-    python benchmarks/flow_speed.py [--batch 64 256 1024] [--peer 3] [--json FILE]
+    python benchmarks/flow_speed.py [--batch 64 256 1024] [--alone 16] [--peer 3] [--json FILE]
 
-The engine follows batches of Gaussian problems (n = 5, L = 4, d = 8) until its own
-primal-dual certificate closes to 1e-6, on one thread.  The peer is what a careful user
+The engine follows batches of Gaussian problems (n = 5, L = 4, d = 8; factored: n = 3, L = 3,
+d = e = 4) until its own primal-dual certificate closes to 1e-6, on one thread; and some runs one by
+one, each a batch of its own.  The peer is what a careful user
 would otherwise write: the raw weights, gradients free of cancellation, scipy's BDF in
 s = ln(1 + t), stopped as soon as the margin of its weights is within 1e-6 of the optimum
 (told to it in advance: it has no certificate of its own).  Both on the same problems, in the
@@ -38,6 +39,7 @@ from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 SHAPE = (5, 4, 8)
+FACTORED = (3, 3, 4)
 GAP = 1e-6
 PEER_SECONDS = 6.0
 """Enough: 20 s, or any tolerance from 1e-4 to 1e-10, brought no other problem to the gap."""
@@ -45,7 +47,8 @@ PEER_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class EngineRow:
-    """One batch.  closed: share of runs whose certificate closed to GAP."""
+    """One batch, or one run alone (batch 1): the median of some.  closed: share of runs whose
+    certificate closed to GAP."""
 
     model: str
     batch: int
@@ -70,18 +73,21 @@ class PeerRow:
 def draw(model: str, count: int) -> tuple[list[AttentionProblem], list[Start]]:
     """Gaussian problems and small starts, as in research/baselines.md."""
     rng = np.random.default_rng(0)
-    n, _, d = SHAPE
+    shape = FACTORED if model == "factored" else SHAPE
+    n, _, d = shape
     problems, starts = [], []
     for _ in range(count):
         problems.append(
             AttentionProblem.of(
-                rng.normal(size=SHAPE), rng.normal(size=(n, d)), rng.choice([-1, 1], size=n),
+                rng.normal(size=shape), rng.normal(size=(n, d)), rng.choice([-1, 1], size=n),
                 rng.normal(size=d),
             )
         )  # fmt: skip
         if model == "diagonal":
             key, query = 0.1 * np.abs(rng.normal(size=d)) + 0.1, 0.05 * rng.normal(size=d)
             starts.append(Start.diagonal(key, query, d))
+        elif model == "factored":
+            starts.append(Start.factored(*(0.3 * rng.normal(size=(2, d, d))), d))
         else:
             starts.append(Start.combined(0.1 * rng.normal(size=d), d))
     return problems, starts
@@ -94,6 +100,18 @@ def engine(model: str, batch: int) -> EngineRow:
     seconds = time.perf_counter() - began
     closed = sum(status is Status.CLOSED for status in orbit.status) / batch
     return EngineRow(model, batch, seconds, batch / seconds, closed)
+
+
+def alone(model: str, count: int) -> EngineRow:
+    """Runs one by one: the time of the median, and how many closed."""
+    seconds, closed = [], 0
+    for problem, start in zip(*draw(model, count), strict=True):
+        began = time.perf_counter()
+        orbit = integrate([problem], [start], Settings(gap=GAP))
+        seconds.append(time.perf_counter() - began)
+        closed += orbit.status[0] is Status.CLOSED
+    median = float(np.median(seconds))
+    return EngineRow(model, 1, median, 1 / median, closed / count)
 
 
 class Stop(Exception):
@@ -172,7 +190,7 @@ def against_peer(model: str, count: int) -> list[PeerRow]:
 def tables(engines: list[EngineRow], peers: list[PeerRow]) -> str:
     lines = ["| model | batch | seconds | runs/s | certificate closed |", "|---|---|---|---|---|"]
     lines += [
-        f"| {r.model} | {r.batch} | {r.seconds:.1f} | {r.runs_per_second:.1f} | {r.closed:.0%} |"
+        f"| {r.model} | {r.batch} | {r.seconds:.3g} | {r.runs_per_second:.1f} | {r.closed:.0%} |"
         for r in engines
     ]
     lines += ["", "| model | problem | ln norm needed | BDF gap | BDF seconds | times slower |"]
@@ -188,18 +206,23 @@ def tables(engines: list[EngineRow], peers: list[PeerRow]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 256, 1024])
-    parser.add_argument("--model", nargs="+", default=["diagonal", "combined-diagonal"])
+    parser.add_argument("--model", nargs="+", default=["diagonal", "combined-diagonal", "factored"])
+    parser.add_argument("--alone", type=int, default=16, help="runs one by one, a model")
     parser.add_argument("--peer", type=int, default=5, help="problems for scipy's BDF, a model")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     engines = [engine(model, batch) for model in options.model for batch in options.batch]
-    peers = [row for model in options.model for row in against_peer(model, options.peer)]
+    if options.alone:
+        engines += [alone(model, options.alone) for model in options.model]
+    # The peer follows vectors of weights.
+    vectors = [model for model in options.model if model != "factored" and options.peer]
+    peers = [row for model in vectors for row in against_peer(model, options.peer)]
     print(tables(engines, peers))
     if options.json:
         record = {
-            "shape": SHAPE, "gap": GAP, "engine": [asdict(r) for r in engines],
-            "peer": [asdict(r) for r in peers],
+            "shape": SHAPE, "factored": FACTORED, "gap": GAP,
+            "engine": [asdict(r) for r in engines], "peer": [asdict(r) for r in peers],
         }  # fmt: skip
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

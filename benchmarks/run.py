@@ -22,7 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 SCRIPTS: dict[str, list[str]] = {
     "oracle_speed": [],
-    "flow_speed": ["--batch", "64", "256"],
+    "flow_speed": ["--batch", "64", "1024"],
     "flow_peers": ["--problems", "2", "--seconds", "2", "--batch", "64", "--grid", "1"],
     "flow_growth": ["--plots", "{out}"],
 }
