@@ -86,9 +86,10 @@ def run(
     if not s.elsewhere:
         rows = rows[(ledger.selected[rows] == scores[rows].argmax(-1)).all(-1)]
     ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
-    small = rebased.log_size(ledger.y)[rows] < s.deep
-    grown, soon = _follow(ledger, scores, rows[small], s, shallow.method(s))
-    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, implicit.method(s))
+    near, far = shallow.method(s), implicit.method(s)
+    small = rebased.log_size(ledger.y)[rows] < near.limit
+    grown, soon = _follow(ledger, scores, rows[small], s, near)
+    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, far)
     return torch.cat((soon, later))
 
 

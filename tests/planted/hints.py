@@ -61,7 +61,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     "ousted_unfelt": _ORBIT,
     "who_comes_near_unfelt": _ORBIT,
     "waking_unseen": _ORBIT,
-    "late_tolerance_loose": ("flow.orbit-factored",),
+    "late_tolerance_loose": _ORBIT,
     "unaudited": _LIMIT,
     "tokens_fixed_at_start": ("selection.selected-svm", "limit.combined-l2"),
     "nuclear_frobenius": ("limit.combined-frobenius", "control.combined-attains-nuclear"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import early, fidelity, implicit, late, phases, rodas, unseen, visitors
+from checks.flow import early, fidelity, implicit, late, phases, rodas, shallow, unseen, visitors
 from checks.flow.geometries import Geometry
 from checks.flow.implicit import Solve
 from checks.flow.late_form import LateStep, Method
@@ -142,8 +142,15 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, honest, blind)
 
 
+def _implicit_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Late steps are implicit from the hand-over on, which is no error: they were once."""
+    honest = shallow.method
+    patch.setattr(shallow, "method", lambda settings: replace(honest(settings), limit=-np.inf))
+
+
 def visits_unseen(patch: pytest.MonkeyPatch) -> None:
-    """No look for constraints that come and go within a late step."""
+    """No look for constraints that come and go within a late step, all of them implicit."""
+    _implicit_at_once(patch)
     everywhere(patch, visitors.visits, lambda geometry, starts, ends, step, kappa, mask: 0.0 * step)
 
 
@@ -166,7 +173,9 @@ def early_visits_unseen(patch: pytest.MonkeyPatch) -> None:
 
 
 def who_comes_near_unfelt(patch: pytest.MonkeyPatch) -> None:
-    """Late steps look at constraints that fall below the others alone, not at those that near."""
+    """Late steps, all implicit, look at constraints that fall below the others alone, not at those
+    that near."""
+    _implicit_at_once(patch)
     patch.setattr(visitors, "_DEEP", -np.inf)
 
 
