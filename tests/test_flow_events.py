@@ -16,7 +16,7 @@ from checks.flow import implicit, visitors
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.integrate import Batch, integrate
-from checks.flow.late_form import LateStep
+from checks.flow.methods import LateStep
 from checks.flow.probes import Recorder
 from checks.flow.reference import lsoda, reduced_velocity
 from checks.flow.rows import Rows

@@ -20,7 +20,7 @@ from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.implicit import Solve
 from checks.flow.integrate import integrate
-from checks.flow.late_form import LateStep
+from checks.flow.methods import LateStep
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import ReferenceFailure, lsoda

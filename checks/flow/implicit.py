@@ -23,7 +23,7 @@ from torch import Tensor
 
 from checks.flow import visitors
 from checks.flow.geometries import Geometry
-from checks.flow.late_form import LateStep, Method
+from checks.flow.methods import LateStep, Method
 from checks.flow.settings import Settings
 from checks.flow.visitors import SMALL
 

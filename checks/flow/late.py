@@ -10,8 +10,9 @@ from torch import Tensor
 
 from checks.flow import implicit, phases, shallow
 from checks.flow.geometries import Geometry
-from checks.flow.late_form import LateForm, LateStep, Method
+from checks.flow.late_form import LateForm
 from checks.flow.ledger import Ledger, LiveRows
+from checks.flow.methods import LateStep, Method
 from checks.flow.orbit import Status
 from checks.flow.probes import View
 from checks.flow.rows import Rows

@@ -5,14 +5,11 @@ Exact up to e^{-m_min}: no sign, no pairs of scores, and one exponential for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 
 import torch
 from torch import Tensor
 
-from checks.flow.geometries import Geometry
 from checks.flow.weights import Weights
 
 
@@ -58,31 +55,3 @@ class LateSlope:
         # Centred first: constraints of nearly equal rows would cancel to rounding.
         mean = (self.p.unsqueeze(-1) * right).sum(-2, keepdim=True)
         return pushed.mT @ (mean - right)
-
-
-@dataclass(frozen=True)
-class LateStep:
-    """One step of the late phase, by whichever method.
-
-    The orbit goes on from ``state``; certificates are read at ``fine`` (the same, or the end of
-    two implicit half steps, which satisfies their optimality condition exactly).  p (B, K): there;
-    mean_p: over the step, in the simplex; error (B,): the local error, estimated.
-    """
-
-    state: Tensor
-    fine: Tensor
-    p: Tensor
-    mean_p: Tensor
-    error: Tensor
-    converged: Tensor
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to take late steps.  step(geometry, y, p, h, kappa, mask); order: of the error of
-    one in h; tolerance: of that error; limit: ln of the size up to which it is used."""
-
-    step: Callable[[Geometry, Tensor, Tensor, Tensor, Tensor, Tensor], LateStep]
-    order: int
-    tolerance: float
-    limit: float = inf

@@ -18,7 +18,7 @@ class Settings:
     of what a late step may be off.  Audits saw up to 1.5 times as much, where no look of ``unseen``
     asked for a shorter step."""
     late_tolerance: float = 2e-4
-    """Distance of one full to two half implicit steps, and what ``implicit.double_step`` charges
+    """Of implicit steps: distance of one full to two half ones, and what ``implicit.double_step`` charges
     beside it; the orbit goes on from the extrapolation, one order better where p is smooth."""
     gap: float = 5e-9
     """The certificate counts as closed once 1 - primal/dual is below this."""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from checks.flow import rodas, unseen
 from checks.flow.geometries import Geometry
-from checks.flow.late_form import LateForm, LateStep, Method
+from checks.flow.late_form import LateForm
+from checks.flow.methods import LateStep, Method
 from checks.flow.settings import Settings
 
 

@@ -15,7 +15,7 @@ from checks import assumptions, audit, judging, svm, tolerances
 from checks.flow import implicit, integrate, late, weights
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.implicit import Solve
-from checks.flow.late_form import LateStep
+from checks.flow.methods import LateStep
 from checks.flow.orbit import Orbit, Status
 from checks.flow.rows import Rows
 from checks.flow.weights import Response

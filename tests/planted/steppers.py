@@ -13,7 +13,7 @@ from torch import Tensor
 from checks.flow import early, fidelity, implicit, late, phases, rodas, shallow, unseen, visitors
 from checks.flow.geometries import Geometry
 from checks.flow.implicit import Solve
-from checks.flow.late_form import LateStep, Method
+from checks.flow.methods import LateStep, Method
 from checks.flow.settings import Settings
 from checks.flow.weights import Law, Weights
 from tests.planted.patching import everywhere
