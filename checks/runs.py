@@ -163,11 +163,11 @@ def _record(
         fault = fault or _broken(auditor, stored, orbit, row)
     elif orbit.status[row] is not Status.FLAT:
         fault = fault or chain.NO_STEP
-    late, early = audits(auditor, stored, rng, stretches)
-    done = [*late, *early]
+    leaps, others = audits(auditor, stored, rng, stretches)
+    done = [*leaps, *others]
     if not all(audit.passed for audit in done):
         fault = fault or NOT_THE_FLOW
-    if orbit.status[row] is Status.CLOSED and not late:
+    if orbit.status[row] is Status.CLOSED and not leaps:
         fault = fault or NO_LATE_AUDIT
     drift = chain.drift(auditor.start, stored)
     worst = float(orbit.worst_error[row])
@@ -187,18 +187,21 @@ NO_LATE_AUDIT = "the certificate closed, but no late step could be audited"
 def audits(
     auditor: fidelity.Auditor, stored: list[Stretch], rng: np.random.Generator, count: int
 ) -> tuple[list[fidelity.Audit], list[fidelity.Audit]]:
-    """``count`` audits of random stretches, (late, early).
+    """``count`` audits of random stretches, (leaps, others).
 
-    Half of them go to the late phase, however short: its leaps could fake a limit.
+    Half of them go to implicit steps, however few: such leaps could fake a limit.  A run that ends
+    before there are any has its late steps in their place.  Of the others, the first late step is
+    always among them: there p takes another form.
     """
     order = rng.permutation(len(stored)).tolist()
     # The auditor knows the tokens of the last late phase; deep steps of one before it, which a
     # token came back in, are of others.
     last = 1 + max((i for i, stretch in enumerate(stored) if not stretch.late), default=-1)
     known = [i for i in order if i >= last or not fidelity.is_deep(stored[i])]
-    late = _audits(auditor, [stored[i] for i in known if stored[i].late], count // 2)
-    early = [stored[i] for i in order if not stored[i].late]
-    return late, _audits(auditor, early, count - len(late))
+    leaps = [i for i in known if stored[i].implicit] or [i for i in known if stored[i].late]
+    done = _audits(auditor, [stored[i] for i in leaps], count // 2)
+    others = sorted((i for i in known if i not in set(leaps)), key=lambda i: i != last)
+    return done, _audits(auditor, [stored[i] for i in others], count - len(done))
 
 
 def worst_deviation(done: Sequence[fidelity.Audit]) -> float:

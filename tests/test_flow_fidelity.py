@@ -252,7 +252,7 @@ def test_deep_steps_of_a_late_phase_that_was_left_are_not_audited_by_other_token
 
     def step(late: bool, log_norm: float) -> Stretch:
         nothing = np.zeros(1)
-        return Stretch(late, nothing, nothing, nothing, nothing, 1.0, log_norm)
+        return Stretch(late, late, nothing, nothing, nothing, nothing, 1.0, log_norm)
 
     problems, starts = drawn("diagonal", 1)
     auditor = Said(problems[0], starts[0], problems[0].optimal)

@@ -153,8 +153,8 @@ def _book(ledger: Ledger, state: _Early, at: Tensor, weights: Weights) -> None:
     unknown = torch.full_like(h, torch.nan)
     ledger.tell(
         View(
-            late=False, index=rows, geometry=geometry, state=y, before=state.before[which],
-            orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
+            late=False, implicit=False, index=rows, geometry=geometry, state=y,
+            before=state.before[which], orbit_state=y, p=p, mean_p=p, step=h, tau=ledger.tau[rows],
             log_norm=geometry.log_norm(y), log_time=ledger.log_time[rows],
             primal=unknown, dual=unknown,
         )

@@ -37,10 +37,10 @@ SHARE_BOUND = 0.02
 short that STEP_BOUND lets it pass, is wrong by tens of percent; honest steps were seen at
 0.5 % at most (factored, just after the hand-over)."""
 SMALLEST_BOUND = {False: 3e-5, True: 6e-4}
-"""By phase (late: True), three times the local error that the default settings allow: a deviation
-below it is within the stated tolerance, however short the step.  That tolerance is of an estimate,
-which audits of 10^5 steps saw 1.5 times (early) and 1.8 times (late, where a constraint enters
-slowly) too small.  Stated here, like STEP_BOUND."""
+"""By method (implicit: True), three times the local error that the default settings allow: a
+deviation below it is within the stated tolerance, however short the step.  That tolerance is of an
+estimate, which audits of 10^5 steps saw 1.5 times (Rosenbrock) and 1.8 times (implicit, where a
+constraint enters slowly) too small.  Stated here, like STEP_BOUND."""
 _RAW_LIMIT = 20.0
 """ln of the norm up to which raw weights are integrated: margins of e^20 carry rounding of
 5e-8, and so does p."""
@@ -83,12 +83,12 @@ class Audit:
     log_norm: float
     reason: str = ""
     change: float = np.inf
-    late: bool = True
+    implicit: bool = True
 
     @property
     def bound(self) -> float:
         """STEP_BOUND, or the share of the step's own change that may be wrong, if smaller."""
-        return min(STEP_BOUND, max(SHARE_BOUND * self.change, SMALLEST_BOUND[self.late]))
+        return min(STEP_BOUND, max(SHARE_BOUND * self.change, SMALLEST_BOUND[self.implicit]))
 
     @property
     def passed(self) -> bool:
@@ -149,7 +149,7 @@ class Auditor:
             size = np.abs(k * q).sum() or 1.0
             off = float(np.abs(k * q - last[0] * last[1]).max() / size)
             went = float(np.abs(k * q - first[0] * first[1]).max() / size)
-            return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
+            return Audit("raw", off, stretch.log_norm, change=went, implicit=stretch.implicit)
         key, query = np.asarray(self.start.key), np.asarray(self.start.query)
         plus, minus = (key + query) / np.sqrt(2), (key - query) / np.sqrt(2)
         with np.errstate(divide="ignore"):
@@ -191,7 +191,9 @@ class Auditor:
             end = reference.integrate(first, stretch.step)
             size = 1 + np.linalg.norm(end)
             off, went = np.linalg.norm(end - last) / size, np.linalg.norm(end - first) / size
-            return Audit("raw", float(off), stretch.log_norm, change=float(went), late=stretch.late)
+            return Audit(
+                "raw", float(off), stretch.log_norm, change=float(went), implicit=stretch.implicit
+            )
 
         rows = self._rows()
 
@@ -228,7 +230,7 @@ class Auditor:
             small = _SMALL * grown(first, end)
             off = relative_change(last.reshape(-1, columns), end, small)
             went = relative_change(first, end, small)
-            return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
+            return Audit("raw", off, stretch.log_norm, change=went, implicit=stretch.implicit)
         x, z = self.problem.tokens, self.problem.queries
         delta = np.take_along_axis(x, self.selected[:, None, None], axis=1) - x
         query = np.broadcast_to(z[:, None, :], x.shape)

@@ -304,4 +304,4 @@ def _ousted(
 
 
 def method(settings: Settings) -> Method:
-    return Method(double_step, 2, settings.late_tolerance)
+    return Method(double_step, 2, settings.late_tolerance, implicit=True)

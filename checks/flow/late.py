@@ -156,7 +156,9 @@ def _step(
     growth = state.geometry.log_size(result.fine) - state.geometry.log_size(state.y)
     sudden = resurgent & (growth <= _MOMENT)
     which = torch.nonzero(accepted).squeeze(-1)
-    done = _book(ledger, state, result, which, s) if len(which) else torch.zeros_like(accepted)
+    done = (
+        _book(ledger, state, result, which, s, method) if len(which) else torch.zeros_like(accepted)
+    )
     ledger.rejected[state.live] += (~accepted & ~sudden).long()
     returned = _hand_back(ledger, state, torch.nonzero(sudden).squeeze(-1))
     state.tries = state.tries + 1
@@ -226,7 +228,9 @@ def _hand_back(ledger: Ledger, state: _Late, at: Tensor) -> Tensor:
     return rows[again]
 
 
-def _book(ledger: Ledger, state: _Late, result: LateStep, which: Tensor, s: Settings) -> Tensor:
+def _book(
+    ledger: Ledger, state: _Late, result: LateStep, which: Tensor, s: Settings, method: Method
+) -> Tensor:
     """Take over the accepted steps; (b,) flags of rows that are done."""
     rows, h = state.live[which], state.h[which]
     ledger.accept(rows, h, result.error[which], state.tolerance[which])
@@ -259,7 +263,7 @@ def _book(ledger: Ledger, state: _Late, result: LateStep, which: Tensor, s: Sett
     if ledger.probes:
         ledger.tell(
             View(
-                late=True, index=rows, geometry=state.whole.select(which),
+                late=True, implicit=method.implicit, index=rows, geometry=state.whole.select(which),
                 state=state.state(y, which), before=state.state(before, which),
                 orbit_state=state.state(result.state[which], which),
                 p=ledger.p[rows], mean_p=state.spread(result.mean_p[which], which), step=h,

@@ -31,9 +31,11 @@ class LateStep:
 @dataclass(frozen=True)
 class Method:
     """A way to take late steps.  step(geometry, y, p, h, kappa, mask); order: of the error of
-    one in h; tolerance: of that error; limit: ln of the size up to which it is used."""
+    one in h; tolerance: of that error; implicit: does it solve for p?; limit: ln of the size up to
+    which it is used."""
 
     step: Callable[[Geometry, Tensor, Tensor, Tensor, Tensor, Tensor], LateStep]
     order: int
     tolerance: float
+    implicit: bool
     limit: float = inf

@@ -60,7 +60,7 @@ class MirrorAuditor(Auditor):
         except ReferenceFailure as failure:
             return Audit("none", None, stretch.log_norm, f"reference: {failure}")
         off, went = self._off(end, stretch.after), self._off(end, stretch.before)
-        return Audit("raw", off, stretch.log_norm, change=went, late=stretch.late)
+        return Audit("raw", off, stretch.log_norm, change=went, implicit=stretch.implicit)
 
     def _deep(self, stretch: Stretch) -> Audit:
         rows, unit = self._rows(), self._size(stretch.before)

@@ -25,11 +25,13 @@ class View:
     state is where certificates are read; the orbit itself went from ``before`` to
     ``orbit_state`` (early: the same as state) in step (b,), the rescaled time just passed;
     p (b, N) and mean_p belong to the
-    end and the middle of it.  late: p in the simplex, rows relative to the selected tokens.
+    end and the middle of it.  late: p in the simplex, rows relative to the selected tokens;
+    implicit: late, and by a step that solves for p.
     log_norm, primal, dual, log_time (b,) as in Orbit; primal, dual are NaN while early.
     """
 
     late: bool
+    implicit: bool
     index: Tensor
     geometry: Geometry
     state: Tensor
@@ -49,9 +51,11 @@ class View:
         values = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
-            if field.name not in ("late", "geometry")
+            if field.name not in ("late", "implicit", "geometry")
         }
-        return View(late=self.late, geometry=self.geometry.select(rows), **values)
+        return View(
+            late=self.late, implicit=self.implicit, geometry=self.geometry.select(rows), **values
+        )
 
 
 class Probe(Protocol):
@@ -110,10 +114,12 @@ def thin(points: np.ndarray) -> np.ndarray:
 class Stretch:
     """One accepted step of one row, stored whole for the audit.
 
-    before, after: the state in raw coordinates (``Geometry.raw``: u, or W flattened).
+    before, after: the state in raw coordinates (``Geometry.raw``: u, or W flattened).  late,
+    implicit: as in ``View``.
     """
 
     late: bool
+    implicit: bool
     before: np.ndarray
     after: np.ndarray
     p: np.ndarray
@@ -142,6 +148,7 @@ class Recorder:
             self.stretches[row].append(
                 Stretch(
                     late=view.late,
+                    implicit=view.implicit,
                     before=before[at].copy(),
                     after=after[at].copy(),
                     p=view.p[at].cpu().numpy().copy(),

@@ -18,8 +18,9 @@ class Settings:
     of what a late step may be off.  Audits saw up to 1.5 times as much, where no look of ``unseen``
     asked for a shorter step."""
     late_tolerance: float = 2e-4
-    """Of implicit steps: distance of one full to two half ones, and what ``implicit.double_step`` charges
-    beside it; the orbit goes on from the extrapolation, one order better where p is smooth."""
+    """Of implicit steps: distance of one full to two half ones, and what ``implicit.double_step``
+    charges beside it; the orbit goes on from the extrapolation, one order better where p is
+    smooth."""
     gap: float = 5e-9
     """The certificate counts as closed once 1 - primal/dual is below this."""
     horizon: float = 4000.0

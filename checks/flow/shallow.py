@@ -39,4 +39,4 @@ def step(
 
 
 def method(settings: Settings) -> Method:
-    return Method(step, rodas.ORDER, settings.early_tolerance, settings.deep)
+    return Method(step, rodas.ORDER, settings.early_tolerance, implicit=False, limit=settings.deep)

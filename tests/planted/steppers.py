@@ -20,14 +20,14 @@ from tests.planted.patching import everywhere
 
 
 def _with_kappa(patch: pytest.MonkeyPatch, change: Any) -> None:
-    honest = implicit.double_step
+    begin = late._begin
 
-    def wrong(
-        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> LateStep:
-        return honest(geometry, y, p, step, change(kappa), mask)
+    def wrong(*arguments: Any) -> Any:
+        state = begin(*arguments)
+        state.kappa = change(state.kappa)
+        return state
 
-    everywhere(patch, honest, wrong)
+    patch.setattr(late, "_begin", wrong)
 
 
 def kappa_zero(patch: pytest.MonkeyPatch) -> None:
