@@ -68,7 +68,7 @@ def step(
         stages.append(torch.linalg.lu_solve(lu, pivots, rate.unsqueeze(-1)).squeeze(-1))
     new = argument + stages[5]
     error = geometry.caution(geometry.distance(new, argument))
-    if unseen.may_grow(geometry, law):
+    if law.signed:
         error = torch.where(unseen.grows(jacobian, h), torch.inf, error)
     return new, error, weights
 

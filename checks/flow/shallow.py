@@ -22,13 +22,17 @@ def step(
 ) -> LateStep:
     """One Rosenbrock step of length h (B,) from y, where the weights are p (B, K).
 
-    The late form cannot turn a balance unstable where moves commute: the Jacobian is then minus a
-    covariance times a positive slope, whose eigenvalues are real and not above 0 (derived).
+    With the late form no balance turns unstable (derived): the Jacobian is minus a covariance times
+    a positive slope, whose eigenvalues are real and not above 0; and where moves do not commute, as
+    those of [K; Q], what is added is M(p), which grows nothing faster than its norm, N°(G(p)).
     """
     law, margins = LateForm.of(kappa, mask), geometry.margins(y)
     new, error, weights = rodas.step(geometry, law, y, h, margins)
     after = geometry.margins(new)
     fine = torch.isfinite(new).all(-1)
+    if not geometry.commutes:
+        fast = h * geometry.dual_norm(weights.p) > unseen.GROWTH
+        error = torch.where(fast, torch.inf, error)
     ends = (y, margins), (new, after)
     unfelt = unseen.passed_over(geometry, law, ends, h, weights.p, fine)
     last = law.push(after)

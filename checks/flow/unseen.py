@@ -109,7 +109,7 @@ def passed_over(
     if len(at) == 0:
         return found
     law, near, first = law.select(at), geometry.select(at), p[at].flatten(1)
-    if may_grow(geometry, law):
+    if law.signed:
         weights, slope = law.linear(after[at])
         last = weights.p.flatten(1)
         seen = grows(near.velocity_jacobian(new[at], last, slope), h[at])
@@ -146,9 +146,3 @@ def passed_over(
     woken = ((last.abs() > _SURE) & (first.abs() < _FOLD * last.abs())).any(-1)
     found[at] = seen | awake | turned | hasty | woken
     return found
-
-
-def may_grow(geometry: Geometry, law: Law) -> bool:
-    """May a mode grow stiffly?  Not where moves commute and p = softmax(kappa - m): the Jacobian
-    is minus a covariance times a positive slope, of eigenvalues real and not above 0 (derived)."""
-    return law.signed or not geometry.commutes

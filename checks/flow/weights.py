@@ -46,7 +46,7 @@ class Law(Protocol):
 
     @property
     def signed(self) -> bool:
-        """May p be negative?"""
+        """May p be negative?  Then a balance of samples may turn unstable (``unseen.grows``)."""
 
     def select(self, index: Tensor) -> Self:
         """The law of the given rows."""
