@@ -200,6 +200,10 @@ def audits(
     known = [i for i in order if i >= last or not fidelity.is_deep(stored[i])]
     leaps = [i for i in known if stored[i].implicit] or [i for i in known if stored[i].late]
     done = _audits(auditor, [stored[i] for i in leaps], count // 2)
+    if not done:
+        # Deep ones may feel rounding, every one of them; the first, in raw weights, do not.
+        raw = [stored[i] for i in leaps if not fidelity.is_deep(stored[i])]
+        done = _audits(auditor, raw, count // 2)
     others = sorted((i for i in known if i not in set(leaps)), key=lambda i: i != last)
     return done, _audits(auditor, [stored[i] for i in others], count - len(done))
 

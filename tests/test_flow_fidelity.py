@@ -267,6 +267,39 @@ def test_deep_steps_of_a_late_phase_that_was_left_are_not_audited_by_other_token
         assert sorted(map(id, heard)) == sorted(map(id, wanted))
 
 
+def test_implicit_steps_get_half_of_the_audits_and_the_hand_over_one() -> None:
+    """Of four: two leaps, the first late step, and another.  Where every leap drawn is too deep to
+    be told, those in raw weights are asked; late steps that are no leaps do not stand in for them."""
+
+    class Said(Auditor):
+        def audit(self, stretch: Stretch) -> Audit:
+            heard.append(stretch)
+            told = None if fidelity.is_deep(stretch) and mute else 0.0
+            return Audit("raw", told, stretch.log_norm, implicit=stretch.implicit)
+
+    def step(late: bool, leap: bool, log_norm: float) -> Stretch:
+        nothing = np.zeros(1)
+        return Stretch(late, leap, nothing, nothing, nothing, nothing, 1.0, log_norm)
+
+    problems, starts = drawn("diagonal", 1)
+    auditor = Said(problems[0], starts[0], problems[0].optimal)
+    early = [step(False, False, 1.0) for _ in range(40)]
+    slow = [step(True, False, 5.0) for _ in range(40)]
+    raw, deep = [step(True, True, 10.0)], [step(True, True, 50.0) for _ in range(40)]
+    for mute in (False, True):
+        heard: list[Stretch] = []
+        leaps, others = runs.audits(
+            auditor, [*early, *slow, *raw, *deep], np.random.default_rng(0), 4
+        )
+        assert len(leaps) == (1 if mute else 2)
+        assert all(audit.implicit for audit in leaps)
+        assert len(leaps) + len(others) == 4
+        assert any(s is slow[0] for s in heard)
+        assert any(s is raw[0] for s in heard) is mute
+    assert runs.audits(auditor, [*early, *deep], np.random.default_rng(0), 4)[0] == []
+    assert len(runs.audits(auditor, [*early, *slow], np.random.default_rng(0), 4)[0]) == 2
+
+
 def test_stale_certificates_stay_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     """p handed back from the start of a step moves no weight: the orbit is still the flow, no
     audit objects, and the bound read from it is weaker, never wrong."""
