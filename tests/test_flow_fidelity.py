@@ -269,7 +269,7 @@ def test_deep_steps_of_a_late_phase_that_was_left_are_not_audited_by_other_token
 
 def test_implicit_steps_get_half_of_the_audits_and_the_hand_over_one() -> None:
     """Of four: two leaps, the first late step, and another.  Where every leap drawn is too deep to
-    be told, those in raw weights are asked; late steps that are no leaps do not stand in for them."""
+    be told, those in raw weights are asked; late steps that are no leaps do not stand in."""
 
     class Said(Auditor):
         def audit(self, stretch: Stretch) -> Audit:
