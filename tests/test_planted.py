@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from click.testing import CliRunner
 
 from checks import registry
 from checks.cli import main
+from checks.flow import shallow
 from reports.planted import read_planted
 from tests.planted import GAPS, PLANTS, Plant, classic, fields, judgement, oracles, what
 from tests.planted.hints import HINTS
@@ -128,7 +130,7 @@ DAILY = {
         Caught(
             judgement.loose_fidelity,
             1,
-            {"control.orbit-slightly-fast": ("inconclusive", "deviation of a stretch")},
+            {"control.orbit-slightly-fast": ("held", "let pass")},
         ),
         Caught(judgement.selection_kept, 1, {"control.selection-recalled": ("held", "")}),
         Caught(
@@ -177,8 +179,13 @@ def test_every_planted_error_is_caught(
 def test_no_case_is_held_on_an_orbit_that_is_no_flow(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both end on the SVM's optimum: only the fidelity of the orbit tells them from the flow."""
+    """Both end on the SVM's optimum: only the fidelity of the orbit tells them from the flow.
+
+    With implicit steps from the hand-over on: a run that closes before any took no planted step
+    (one of 281 does, and is the flow)."""
     DAILY[name].plant(monkeypatch)
+    honest = shallow.method
+    monkeypatch.setattr(shallow, "method", lambda settings: replace(honest(settings), limit=-inf))
     verify(["limit.diagonal-l1"], tmp_path)
     evidence = json.loads((tmp_path / "evidence" / "limit.diagonal-l1.json").read_text())
     assert evidence["counts"]["held"] == 0

@@ -142,10 +142,12 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, honest, blind)
 
 
-def _implicit_at_once(patch: pytest.MonkeyPatch) -> None:
+def _implicit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Late steps are implicit from the hand-over on, which is no error: they were once."""
     honest = shallow.method
-    patch.setattr(shallow, "method", lambda settings: replace(honest(settings), limit=-np.inf))
+    monkeypatch.setattr(
+        shallow, "method", lambda settings: replace(honest(settings), limit=-np.inf)
+    )
 
 
 def visits_unseen(patch: pytest.MonkeyPatch) -> None:
