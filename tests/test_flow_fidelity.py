@@ -350,6 +350,24 @@ def test_a_frozen_sign_is_audited_however_far_its_mirror_variable_has_moved() ->
         assert 0 < drifted < 1e-12
 
 
+def test_a_frozen_sign_that_falls_for_long_is_audited_as_the_flow_keeps_it() -> None:
+    """k = q at the start, so for ever; in raw weights k - q is a rounding that grows while k falls
+    (full profile, seed 2: the reference was off by 1e55, and the step called no gradient flow)."""
+    record = json.loads((PINNED / "a-frozen-sign-that-falls-for-long.json").read_text())
+    case, recorder = case_from_record(record), Recorder([0])
+    orbit = integrate([case.problem], [case.start], Settings(), [recorder])
+    auditor = Auditor(case.problem, case.start, orbit.selected[0])
+    raw = [s for s in recorder.stretches[0] if s.late and not fidelity.is_deep(s)]
+    assert max(s.step for s in raw) > 20
+    found = [auditor.audit(stretch) for stretch in raw]
+    assert all(audit.passed for audit in found)
+    # Negative control: the same stretches, two separate weights.
+    bare = pytest.MonkeyPatch()
+    with bare.context() as patch:
+        patch.setattr(fidelity, "twinned", lambda velocity, start: velocity)
+        assert max((auditor.audit(s).deviation or 0.0) for s in raw) > 0.1
+
+
 def test_a_reference_that_cannot_answer_never_passes() -> None:
     """A velocity that jumps on every call would keep the integrator busy for ever."""
     calls = 0

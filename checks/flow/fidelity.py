@@ -22,6 +22,7 @@ from checks.flow.reference import (
     lsoda,
     reduced_factored,
     reduced_velocity,
+    twinned,
 )
 from checks.problems import Array, AttentionProblem, Start
 
@@ -144,7 +145,8 @@ class Auditor:
         if not deep:
             first, last = self.start.moved(before), self.start.moved(after)
             reference = Reference(self.problem, "diagonal", before.shape)
-            k, q = reference.integrate(np.concatenate(first), stretch.step).reshape(2, -1)
+            velocity = twinned(reference.velocity, self.start)
+            k, q = lsoda(velocity, np.concatenate(first), stretch.step).reshape(2, -1)
             # Weights that stay 0 (queries of 0 move nothing) deviate by 0, not by 0/0.
             size = np.abs(k * q).sum() or 1.0
             off = float(np.abs(k * q - last[0] * last[1]).max() / size)

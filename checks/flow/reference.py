@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from checks.problems import Array, AttentionProblem
+from checks.problems import Array, AttentionProblem, Start
 
 RTOL = 1e-11
 """Relative tolerance of the reference integrations.  Their errors add up to 1e-8 at most (seen,
@@ -94,6 +94,22 @@ class Reference:
     def integrate(self, raw: Array, span: float) -> Array:
         """Raw weights after rescaled time ``span``."""
         return lsoda(self.velocity, raw, span)
+
+
+def twinned(velocity: Callable[[Array], Array], start: Start) -> Callable[[Array], Array]:
+    """The velocity of raw [k, q], diagonal weights, where k_j = +-q_j at the start.
+
+    The flow keeps that, since k_j^2 - q_j^2 is conserved; but a rounding of k_j - q_j grows while
+    k_j falls by e^-300 (seen: to 1e55 in one step)."""
+    key, query = np.asarray(start.key), np.asarray(start.query)
+    sign = np.where(key == query, 1.0, np.where(key == -query, -1.0, 0.0))
+
+    def kept(raw: Array) -> Array:
+        k, q = raw.reshape(2, -1)
+        mean = (k + sign * q) / 2
+        return velocity(np.concatenate((np.where(sign, mean, k), np.where(sign, sign * mean, q))))
+
+    return kept
 
 
 def lsoda(velocity: Callable[[Array], Array], raw: Array, span: float, rtol: float = RTOL) -> Array:
