@@ -4,7 +4,8 @@
                                      [--json FILE] [--plots DIR]
 
 Gaussian problems and small starts; around (n, L, d) = (5, 4, 8) and a batch of 16, d goes from 4
-to 64, R = n (L - 1) from 4 to 200, the batch from 2 to --most.  Every size is a process of its
+to 64, R = n (L - 1) from 4 to 200, the batch from 2 to --most (factored: around (3, 3, 4) and a
+batch of 4, d to 16, the batch to 2,048).  Every size is a process of its
 own: CPU seconds a run and a step of a run (one thread), and by how much its peak resident memory
 exceeds that of the same process before the batch.  Runs stop at a certified gap of 1e-6, at norm
 e^60 or on their budgets, so that the slowest coordinate of one problem does not pose as growth.
@@ -39,6 +40,13 @@ SIZES: dict[str, list[tuple[int, int, int, int]]] = {
     "batch": [(5, 4, 8, b) for b in (2, 8, 32, 128, 512, 2048, 8192)],
 }
 """Factor -> sizes (n, L, d, batch)."""
+FACTORED: dict[str, list[tuple[int, int, int, int]]] = {
+    "d": [(3, 3, d, 4) for d in (2, 4, 8, 12, 16)],
+    "R": [(n, length, 4, 4) for n, length in ((2, 3), (4, 3), (5, 4), (10, 5), (20, 6), (40, 6))],
+    "batch": [(3, 3, 4, b) for b in (2, 8, 32, 128, 512, 2048)],
+}
+"""The same for key and query matrices: a Rosenbrock step solves a system of size 2 d e, here 2 d^2,
+so d = 64 would ask for matrices of 0.5 GB a run."""
 MODELS = ("diagonal", "combined-diagonal", "factored")
 
 
@@ -179,7 +187,7 @@ def main() -> None:
         row(model, factor, size)
         for model in options.model
         for factor in options.factor
-        for size in SIZES[factor]
+        for size in (FACTORED if model == "factored" else SIZES)[factor]
         if size[3] <= options.most
     ]
     text, exponents = tables(rows)
