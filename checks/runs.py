@@ -204,7 +204,8 @@ def audits(
         # Deep ones may feel rounding, every one of them; the first, in raw weights, do not.
         raw = [stored[i] for i in leaps if not fidelity.is_deep(stored[i])]
         done = _audits(auditor, raw, count // 2)
-    others = sorted((i for i in known if i not in set(leaps)), key=lambda i: i != last)
+    taken = set(leaps)
+    others = sorted((i for i in known if i not in taken), key=lambda i: i != last)
     return done, _audits(auditor, [stored[i] for i in others], count - len(done))
 
 

@@ -8,27 +8,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
 from checks import runs
 from checks.cases import case_from_record
-from checks.flow import fidelity, implicit, late
+from checks.flow import fidelity, implicit
 from checks.flow.chain import NO_CHAIN, NO_STEP, chain_breaks, drift
 from checks.flow.combined import CombinedGeometry, VectorGeometry
 from checks.flow.fidelity import STEP_BOUND, Audit, Auditor
-from checks.flow.geometries import DiagonalGeometry, Geometry
-from checks.flow.implicit import Solve
+from checks.flow.geometries import Geometry
 from checks.flow.integrate import integrate
 from checks.flow.methods import LateStep
 from checks.flow.orbit import Orbit
 from checks.flow.probes import Recorder, Stretch
 from checks.flow.reference import ReferenceFailure, lsoda
 from checks.flow.settings import Settings
-from checks.flow.weights import Response
 from checks.parts import PINNED
 from checks.problems import AttentionProblem, Start
 from tests.flow_fixture import MODELS, best_margin, drawn, rows_of
+from tests.planted.classic import quadratic_mirror, stale_weights
 
 SETTINGS = Settings(early_steps=500, late_steps=120)
 
@@ -138,42 +136,6 @@ def steps_times_1000(patch: Plant) -> None:
         return honest(geometry, y, p, 1000 * step, kappa, mask)
 
     patch.setattr(implicit, "double_step", hurried)
-
-
-def stale_weights(patch: Plant) -> None:
-    """Every step is made with the p of its start: explicit, where p should be implicit."""
-
-    def explicit(
-        geometry: Geometry, y: Tensor, p: Tensor, step: Tensor, kappa: Tensor, mask: Tensor
-    ) -> Solve:
-        return Solve(p, geometry.advance(y, p, step), torch.ones(len(y), dtype=torch.bool))
-
-    patch.setattr(implicit, "implicit_step", explicit)
-
-
-def quadratic_mirror(patch: Plant) -> None:
-    """Psi = r^2/2 in place of sum c cosh r: beta = u late, a flow towards the l2 SVM."""
-    honest = late._step
-
-    def margins(self: DiagonalGeometry, y: Tensor, rho: Tensor) -> Tensor:
-        return (self.rows * (y * torch.exp(-rho).unsqueeze(-1)).unsqueeze(-2)).sum(-1)
-
-    def curvature(self: DiagonalGeometry, y: Tensor, step: Tensor, rho: Tensor) -> Tensor:
-        return (2 * step * torch.exp(-rho))[:, None, None] * (self.rows @ self.rows.mT)
-
-    def jacobian(self: DiagonalGeometry, y: Tensor, p: Tensor, slope: Response) -> Tensor:
-        return 2 * slope.between(self.rows, self.rows)
-
-    def wrong(*arguments: object) -> Tensor:
-        with pytest.MonkeyPatch.context() as inside:
-            inside.setattr(DiagonalGeometry, "scaled_margins", margins)
-            inside.setattr(DiagonalGeometry, "curvature", curvature)
-            inside.setattr(DiagonalGeometry, "velocity_jacobian", jacobian)
-            for name in ("margins", "linearise"):
-                inside.setattr(DiagonalGeometry, name, getattr(Geometry, name))
-            return honest(*arguments)  # type: ignore[arg-type]
-
-    patch.setattr(late, "_step", wrong)
 
 
 def wrong_combined_rate(patch: Plant) -> None:
@@ -362,8 +324,7 @@ def test_a_frozen_sign_that_falls_for_long_is_audited_as_the_flow_keeps_it() -> 
     found = [auditor.audit(stretch) for stretch in raw]
     assert all(audit.passed for audit in found)
     # Negative control: the same stretches, two separate weights.
-    bare = pytest.MonkeyPatch()
-    with bare.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fidelity, "twinned", lambda velocity, start: velocity)
         assert max((auditor.audit(s).deviation or 0.0) for s in raw) > 0.1
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from checks.flow import rodas, shallow, unseen
+from checks.flow.combined import VectorGeometry
 from checks.flow.fidelity import Auditor
 from checks.flow.geometries import Geometry
 from checks.flow.integrate import Batch, integrate
@@ -196,6 +197,20 @@ def test_what_a_step_returns(model: str) -> None:
     failed = shallow.step(geometry, bad, p, h, kappa, mask)
     assert failed.converged.tolist() == [True, False, True]
     assert torch.equal(failed.state[[0, 2]], done.state[[0, 2]])
+
+
+def test_a_constraint_does_not_come_to_its_share_within_one_step() -> None:
+    """Two constraints at right angles, eight nats apart: the other one has its half after ten units
+    of time.  The step that takes it there at once is sent back, whatever its estimate says."""
+    start = torch.tensor([[900.0, 908.0]], dtype=torch.float64).expand(2, -1)
+    geometry = VectorGeometry(torch.eye(2, dtype=torch.float64).expand(2, -1, -1), start)
+    kappa, mask = torch.zeros(2, 2, dtype=torch.float64), torch.ones(2, 2, dtype=torch.bool)
+    p = LateForm.of(kappa, mask).push(geometry.margins(start))
+    h = torch.tensor([10.0, 1.0], dtype=torch.float64)
+    done = shallow.step(geometry, start, p, h, kappa, mask)
+    assert torch.isfinite(done.state).all()
+    assert done.p[0, 1] > 0.1
+    assert torch.isfinite(done.error).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("model", daily(GEOMETRIES, "diagonal", "factored"))

@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,8 @@ from click.testing import CliRunner
 
 from checks import registry
 from checks.cli import main
-from checks.flow import shallow
 from reports.planted import read_planted
-from tests.planted import GAPS, PLANTS, Plant, classic, fields, judgement, oracles, what
+from tests.planted import GAPS, PLANTS, Plant, classic, fields, judgement, oracles, steppers, what
 from tests.planted.hints import HINTS
 from tests.planted.small import TOO_SMALL, shrink
 from tests.planted.trial import attempt
@@ -184,8 +182,7 @@ def test_no_case_is_held_on_an_orbit_that_is_no_flow(
     With implicit steps from the hand-over on: a run that closes before any took no planted step
     (one of 281 does, and is the flow)."""
     DAILY[name].plant(monkeypatch)
-    honest = shallow.method
-    monkeypatch.setattr(shallow, "method", lambda settings: replace(honest(settings), limit=-inf))
+    steppers.implicit_at_once(monkeypatch)
     verify(["limit.diagonal-l1"], tmp_path)
     evidence = json.loads((tmp_path / "evidence" / "limit.diagonal-l1.json").read_text())
     assert evidence["counts"]["held"] == 0

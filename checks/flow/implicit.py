@@ -304,4 +304,5 @@ def _ousted(
 
 
 def method(settings: Settings) -> Method:
+    """Double steps, from whatever size on."""
     return Method(double_step, 2, settings.late_tolerance, implicit=True)

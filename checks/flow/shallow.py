@@ -43,4 +43,5 @@ def step(
 
 
 def method(settings: Settings) -> Method:
+    """Rosenbrock steps, up to the size from which late steps are implicit."""
     return Method(step, rodas.ORDER, settings.early_tolerance, implicit=False, limit=settings.deep)

@@ -142,7 +142,7 @@ def blind_control(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, honest, blind)
 
 
-def _implicit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def implicit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Late steps are implicit from the hand-over on, which is no error: they were once."""
     honest = shallow.method
     monkeypatch.setattr(
@@ -152,7 +152,7 @@ def _implicit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def visits_unseen(patch: pytest.MonkeyPatch) -> None:
     """No look for constraints that come and go within a late step, all of them implicit."""
-    _implicit_at_once(patch)
+    implicit_at_once(patch)
     everywhere(patch, visitors.visits, lambda geometry, starts, ends, step, kappa, mask: 0.0 * step)
 
 
@@ -177,7 +177,7 @@ def early_visits_unseen(patch: pytest.MonkeyPatch) -> None:
 def who_comes_near_unfelt(patch: pytest.MonkeyPatch) -> None:
     """Late steps, all implicit, look at constraints that fall below the others alone, not at those
     that near."""
-    _implicit_at_once(patch)
+    implicit_at_once(patch)
     patch.setattr(visitors, "_DEEP", -np.inf)
 
 
