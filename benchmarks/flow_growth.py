@@ -67,28 +67,13 @@ class Row:
 def measure(model: str, n: int, length: int, d: int, batch: int) -> dict[str, float]:
     """In a process of its own."""
     import torch
+    from flow_speed import draw
 
     from checks.flow.integrate import integrate
     from checks.flow.settings import Settings
-    from checks.problems import AttentionProblem, Start
 
     torch.set_num_threads(1)
-    rng = np.random.default_rng([n, length, d])
-    problems, starts = [], []
-    for _ in range(max(batch, 2)):
-        problems.append(
-            AttentionProblem.of(
-                rng.normal(size=(n, length, d)), rng.normal(size=(n, d)),
-                rng.choice([-1, 1], size=n), rng.normal(size=d),
-            )
-        )  # fmt: skip
-        if model == "diagonal":
-            key, query = 0.1 * np.abs(rng.normal(size=d)) + 0.1, 0.05 * rng.normal(size=d)
-            starts.append(Start.diagonal(key, query, d))
-        elif model == "factored":
-            starts.append(Start.factored(*(0.3 * rng.normal(size=(2, d, d))), d))
-        else:
-            starts.append(Start.combined(0.1 * rng.normal(size=d), d))
+    problems, starts = draw(model, max(batch, 2), (n, length, d), [n, length, d])
     settings = Settings(**SETTINGS)  # type: ignore[arg-type]
     # What is loaded once and for all is not growth.
     integrate(problems[:2], starts[:2], Settings(early_steps=3, late_steps=1))

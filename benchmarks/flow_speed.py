@@ -70,10 +70,12 @@ class PeerRow:
     reached: bool
 
 
-def draw(model: str, count: int) -> tuple[list[AttentionProblem], list[Start]]:
-    """Gaussian problems and small starts, as in research/baselines.md."""
-    rng = np.random.default_rng(0)
-    shape = FACTORED if model == "factored" else SHAPE
+def draw(
+    model: str, count: int, shape: tuple[int, int, int] | None = None, seed: int | list[int] = 0
+) -> tuple[list[AttentionProblem], list[Start]]:
+    """Gaussian problems and small starts, as in research/baselines.md; shape: (n, L, d)."""
+    rng = np.random.default_rng(seed)
+    shape = shape or (FACTORED if model == "factored" else SHAPE)
     n, _, d = shape
     problems, starts = [], []
     for _ in range(count):
