@@ -52,6 +52,13 @@ def drawn(
     ]
 
 
+def three_tokens(step: tuple[float, float], higher: tuple[float, float]) -> AttentionProblem:
+    """One sample of three tokens in the plane; differences to token 0 of the lower-score
+    token 1 and the higher-score token 2."""
+    tokens = [[[0.0, 0.0], [-step[0], -step[1]], [-higher[0], -higher[1]]]]
+    return AttentionProblem.of(tokens, [[1.0, 1.0]], [1], [1.0, 0.0], [[0.5, 0.0, 1.0]])
+
+
 def stack(arrays: list[Array]) -> torch.Tensor:
     return torch.tensor(np.stack(arrays), dtype=torch.float64)
 

@@ -17,16 +17,16 @@ from checks.flow.probes import Recorder, View
 from checks.flow.reference import Reference
 from checks.flow.settings import Settings
 from checks.problems import Array, AttentionProblem, Start
-from tests.flow_fixture import MODELS, drawn, gaussian_problem, norm_of, small_start
+from tests.flow_fixture import (
+    MODELS,
+    drawn,
+    gaussian_problem,
+    norm_of,
+    small_start,
+    three_tokens,
+)
 
 EPS = float(np.finfo(np.float64).eps)
-
-
-def three_tokens(step: tuple[float, float], higher: tuple[float, float]) -> AttentionProblem:
-    """One sample of three tokens in the plane; differences to token 0 of the lower-score
-    token 1 and the higher-score token 2."""
-    tokens = [[[0.0, 0.0], [-step[0], -step[1]], [-higher[0], -higher[1]]]]
-    return AttentionProblem.of(tokens, [[1.0, 1.0]], [1], [1.0, 0.0], [[0.5, 0.0, 1.0]])
 
 
 def one_run(problem: AttentionProblem, start: Start, settings: Settings) -> Orbit:

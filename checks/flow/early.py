@@ -9,7 +9,8 @@ from torch import Tensor
 
 from checks.flow import phases, rodas, unseen
 from checks.flow.geometries import Geometry
-from checks.flow.ledger import Ledger, LiveRows
+from checks.flow.ledger import Ledger
+from checks.flow.live import LiveRows, Phase
 from checks.flow.orbit import Status
 from checks.flow.probes import View
 from checks.flow.settings import Settings
@@ -53,29 +54,37 @@ def _margins(geometry: Geometry, scores: Tensor, y: Tensor) -> Tensor:
     return geometry.margins(y).view(scores.shape)
 
 
-def run(ledger: Ledger, scores: Tensor, rows: Tensor, settings: Settings) -> None:
-    """Integrate the given rows until each is settled, flat, stalled or out of steps."""
-    geometry, y, scores = ledger.geometry.select(rows), ledger.y[rows], scores[rows]
-    zero = torch.zeros_like(ledger.tau[rows])
-    state = _Early(
-        live=rows, geometry=geometry, pairs=Pairs.of(scores), y=y,
-        margins=_margins(geometry, scores, y), h=torch.full_like(zero, _FIRST_STEP),
-        tries=torch.zeros_like(ledger.early_steps[rows]),
-        tolerance=settings.early_tolerance * ledger.tightness[rows],
-        pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
-        log_clock=zero, flat=phases.flat(scores), most=torch.full_like(zero, _FASTEST),
-    )  # fmt: skip
-    while True:
-        staying = _leave(ledger, state, settings)
-        if len(staying) == 0:
-            return
-        if len(staying) < len(state.live):
+class Early(Phase[_Early]):
+    """Rows that have not settled: each until it has, is flat, stalled or out of steps."""
+
+    def __init__(self, ledger: Ledger, scores: Tensor, settings: Settings) -> None:
+        super().__init__()
+        self._ledger, self._scores, self._settings = ledger, scores, settings
+
+    def begin(self, rows: Tensor) -> _Early:
+        ledger, scores = self._ledger, self._scores[rows]
+        geometry, y = ledger.geometry.select(rows), ledger.y[rows]
+        zero = torch.zeros_like(ledger.tau[rows])
+        return _Early(
+            live=rows, geometry=geometry, pairs=Pairs.of(scores), y=y,
+            margins=_margins(geometry, scores, y), h=torch.full_like(zero, _FIRST_STEP),
+            tries=torch.zeros_like(ledger.early_steps[rows]),
+            tolerance=self._settings.early_tolerance * ledger.tightness[rows],
+            pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
+            log_clock=zero, flat=phases.flat(scores), most=torch.full_like(zero, _FASTEST),
+        )  # fmt: skip
+
+    def step(self, state: _Early) -> tuple[_Early, Tensor, Tensor]:
+        staying, gone = _leave(self._ledger, state, self._settings)
+        if len(gone):
             state = state.keep(staying)
-        _step(ledger, state)
+        if len(staying):
+            _step(self._ledger, state)
+        return state, gone, gone[:0]
 
 
-def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
-    """Write down the rows that are done; indices of those that go on."""
+def _leave(ledger: Ledger, state: _Early, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Write down the rows that are done: indices of those that stay, row numbers of the others."""
     stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
     stalled = stalled | unseen.drowned(state.geometry, state.y, state.h, state.tolerance)
     # Of order 4, a tenth of the tolerance takes 1.8 times the steps.
@@ -102,7 +111,7 @@ def _leave(ledger: Ledger, state: _Early, settings: Settings) -> Tensor:
         for flag, status in ((state.flat, Status.FLAT), (stalled, Status.STALLED)):
             for row in state.live[flag].tolist():
                 ledger.status[row] = status
-    return torch.nonzero(~done).squeeze(-1)
+    return torch.nonzero(~done).squeeze(-1), state.live[at]
 
 
 def _step(ledger: Ledger, state: _Early) -> None:

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checks.flow import early, late
+from checks.flow import implicit, shallow
 from checks.flow.combined import CombinedGeometry, VectorGeometry
+from checks.flow.early import Early
 from checks.flow.factored import FactoredGeometry
 from checks.flow.geometries import DiagonalGeometry, Geometry
+from checks.flow.late import Late, hand_over
 from checks.flow.ledger import Ledger
+from checks.flow.live import next_phase
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
 from checks.flow.orbit import Orbit
@@ -89,11 +92,26 @@ def integrate(
         problems, starts, factors = [*problems] * 2, [*starts] * 2, factors * 2
     batch = Batch.of(problems, starts, device)
     ledger = Ledger(batch.geometry, batch.scores, probes, count, factors)
-    rows = torch.arange(len(ledger.tau), device=device)
-    while len(rows):
-        early.run(ledger, batch.scores, rows, settings)
-        rows = late.run(ledger, batch.tokens, batch.queries, batch.scores, rows, settings)
+    _follow(batch, ledger, settings)
     return _orbit(ledger, batch)
+
+
+def _follow(batch: Batch, ledger: Ledger, settings: Settings) -> None:
+    """Early steps, late ones while the size is moderate, implicit ones: every row by its own way
+    through them."""
+    scores = batch.scores
+    unsettled = Early(ledger, scores, settings)
+    near, far = (Late(ledger, scores, settings, m.method(settings)) for m in (shallow, implicit))
+    unsettled.admit(torch.arange(len(scores), device=scores.device))
+    while (phase := next_phase((unsettled, near, far))) is not None:
+        onward, back = phase.run()
+        unsettled.admit(back)
+        if phase is unsettled:
+            rows = hand_over(ledger, batch.tokens, batch.queries, scores, onward, settings)
+            small = ledger.geometry.select(rows).log_size(ledger.y[rows]) < near.method.limit
+            near.admit(rows[small])
+            onward = rows[~small]
+        far.admit(onward)
 
 
 def _orbit(ledger: Ledger, batch: Batch) -> Orbit:

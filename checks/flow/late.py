@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checks.flow import implicit, phases, shallow
+from checks.flow import phases
 from checks.flow.geometries import Geometry
 from checks.flow.late_form import LateForm
-from checks.flow.ledger import Ledger, LiveRows
+from checks.flow.ledger import Ledger
+from checks.flow.live import LiveRows, Phase, put
 from checks.flow.methods import LateStep, Method
 from checks.flow.orbit import Status
 from checks.flow.probes import View
@@ -71,46 +72,49 @@ class _Late(LiveRows):
         return self.geometry.widen(y, self.slots[which], self.higher.shape[1])
 
 
-def run(
+def hand_over(
     ledger: Ledger, tokens: Tensor, queries: Tensor, scores: Tensor, rows: Tensor, s: Settings
 ) -> Tensor:
-    """Go on from those of the given rows that are settled, relative to the tokens selected.
-
-    Returns the rows in which a token of higher score came back: at the state before it did,
-    for the early phase to follow what happens.
-    """
-    rebased, ledger.y = ledger.geometry.rebase(Rows.of(tokens, queries, ledger.selected), ledger.y)
-    ledger.geometry = rebased
-    ledger.direction[rows] = rebased.weights(ledger.y)[0][rows]
-    ledger.log_norm[rows] = rebased.log_norm(ledger.y)[rows]
-    rows = rows[ledger.settled[rows]]
+    """Rows that are through the early phase, relative to the tokens selected from now on: those
+    that are settled, for the late phase to follow."""
+    if len(rows) == 0:
+        return rows
+    selected = ledger.selected[rows]
+    chosen = Rows.of(tokens[rows], queries[rows], selected)
+    rebased, y = ledger.geometry.select(rows).rebase(chosen, ledger.y[rows])
+    put(ledger.geometry, rows, rebased)
+    ledger.y[rows] = y
+    ledger.direction[rows] = rebased.weights(y)[0]
+    ledger.log_norm[rows] = rebased.log_norm(y)
+    going = ledger.settled[rows]
     if not s.elsewhere:
-        rows = rows[(ledger.selected[rows] == scores[rows].argmax(-1)).all(-1)]
+        going = going & (selected == scores[rows].argmax(-1)).all(-1)
+    rows = rows[going]
     ledger.dual[rows], ledger.dual_weights[rows] = torch.inf, 0.0
-    near, far = shallow.method(s), implicit.method(s)
-    small = rebased.log_size(ledger.y)[rows] < near.limit
-    grown, soon = _follow(ledger, scores, rows[small], s, near)
-    _, later = _follow(ledger, scores, torch.cat((rows[~small], grown)), s, far)
-    return torch.cat((soon, later))
+    return rows
 
 
-def _follow(
-    ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Method
-) -> tuple[Tensor, Tensor]:
-    """Steps of one method: the rows that outgrew it, and those that the early phase takes back."""
-    grown, back = [rows[:0]], [rows[:0]]
-    if len(rows):
-        state = _begin(ledger, scores, rows, s, method)
-        if math.isfinite(s.longest):
-            state.h = _limited(state, s)
-        going = rows
-        while len(going):
-            going, outgrown, returned = _step(ledger, state, s, method)
-            grown.append(outgrown)
-            back.append(returned)
-            if 0 < len(going) < len(state.live):
-                state = state.keep(going)
-    return torch.cat(grown), torch.cat(back)
+class Late(Phase[_Late]):
+    """Rows that have settled, and take the steps of one method: each until it is done, has
+    outgrown the method, or a token comes back in it.  Then it is at the state before that step,
+    for the early phase to follow what happens."""
+
+    def __init__(self, ledger: Ledger, scores: Tensor, settings: Settings, method: Method) -> None:
+        super().__init__(last=method.limit == math.inf)
+        self._ledger, self._scores, self._settings = ledger, scores, settings
+        self.method = method
+
+    def begin(self, rows: Tensor) -> _Late:
+        state = _begin(self._ledger, self._scores, rows, self._settings, self.method)
+        if math.isfinite(self._settings.longest):
+            state.h = _limited(state, self._settings)
+        return state
+
+    def step(self, state: _Late) -> tuple[_Late, Tensor, Tensor]:
+        staying, outgrown, back = _step(self._ledger, state, self._settings, self.method)
+        if len(staying) < len(state.live):
+            state = state.keep(staying)
+        return state, outgrown, back
 
 
 def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Method) -> _Late:

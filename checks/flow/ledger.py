@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -13,22 +10,6 @@ from torch import Tensor
 from checks.flow.geometries import Geometry
 from checks.flow.orbit import Status
 from checks.flow.probes import Probe, View
-
-
-@dataclass
-class LiveRows:
-    """Base of a phase's state: tensors with one row a flow, so that rows can leave."""
-
-    live: Tensor
-    """(b,) row numbers in the whole batch."""
-
-    def keep(self, rows: Tensor) -> Self:
-        """The state of the given rows alone (indices into the live ones)."""
-        values: dict[str, Any] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            values[field.name] = value[rows] if isinstance(value, Tensor) else value.select(rows)
-        return type(self)(**values)
 
 
 class Ledger:

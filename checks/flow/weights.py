@@ -80,6 +80,10 @@ class Pairs:
         """The pairs of the given rows."""
         return Pairs(self.scores[index], self.first[..., index], self.rises[..., index])
 
+    def join(self, other: Pairs) -> Pairs:
+        """The pairs of both batches."""
+        return Pairs.of(torch.cat((self.scores, other.scores)))
+
     def push(self, margins: Tensor) -> Tensor:
         return attention_weights(margins.view(self.scores.shape), self).p.flatten(1)
 

@@ -106,29 +106,28 @@ def early_normalised(patch: pytest.MonkeyPatch) -> None:
 
 def early_stop(patch: pytest.MonkeyPatch) -> None:
     """A run counts as closed at a thousand times the gap asked for."""
-    honest = late.run
+    honest = late._step
 
-    def stopped(*arguments: Any) -> Tensor:
-        *rest, settings = arguments
-        return honest(*rest, replace(settings, gap=1000 * settings.gap))
+    def stopped(ledger: Any, state: Any, s: Settings, method: Method) -> Any:
+        return honest(ledger, state, replace(s, gap=1000 * s.gap), method)
 
-    patch.setattr(late, "run", stopped)
+    patch.setattr(late, "_step", stopped)
 
 
 def early_handover(patch: pytest.MonkeyPatch) -> None:
     """The late form of p is taken at once: a sample counts as settled wherever it stands."""
-    honest, begun = phases.settled, early.run
+    honest, leave = phases.settled, early._leave
 
     def at_once(margins: Tensor, scores: Tensor, handover: float) -> Any:
         ok, selection = honest(margins, scores, handover)
         lowest = torch.where(selection.lower, 1.0, 0.0).flatten(1).sum(-1)
         return ok | (lowest > 0), selection
 
-    def asked_at_once(ledger: Any, scores: Tensor, rows: Tensor, settings: Settings) -> None:
-        begun(ledger, scores, rows, replace(settings, handover=0.0))
+    def asked_at_once(ledger: Any, state: Any, settings: Settings) -> Any:
+        return leave(ledger, state, replace(settings, handover=0.0))
 
     everywhere(patch, honest, at_once)
-    patch.setattr(early, "run", asked_at_once)
+    patch.setattr(early, "_leave", asked_at_once)
 
 
 def blind_control(patch: pytest.MonkeyPatch) -> None:
@@ -221,10 +220,12 @@ def unaudited(patch: pytest.MonkeyPatch) -> None:
 
 def tokens_fixed_at_start(patch: pytest.MonkeyPatch) -> None:
     """The late phase takes the token of best score for the one that attention selected."""
-    honest = early.run
+    honest = late.hand_over
 
-    def optimistic(ledger: Any, scores: Tensor, rows: Tensor, settings: Settings) -> None:
-        honest(ledger, scores, rows, settings)
+    def optimistic(
+        ledger: Any, tokens: Tensor, queries: Tensor, scores: Tensor, rows: Tensor, s: Settings
+    ) -> Tensor:
         ledger.selected[rows] = scores.argmax(-1)[rows]
+        return honest(ledger, tokens, queries, scores, rows, s)
 
-    patch.setattr(early, "run", optimistic)
+    everywhere(patch, honest, optimistic)
