@@ -71,6 +71,44 @@ def test_growth_is_asked_of_the_fastest_mode() -> None:
     assert unseen.grows(both[:2], 1.2 * slow[:2]).tolist() == [True, True]
 
 
+def _matrices(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """1,000 matrices: of any kind, and minus a covariance in another metric (d from e^-2 to e^2),
+    as those of gradient flow; some with a coordinate that does not move."""
+    rng = np.random.default_rng(seed)
+    plain = rng.normal(size=(500, 5, 5)) - rng.uniform(0, 4, size=(500, 1, 1)) * np.eye(5)
+    half = rng.normal(size=(500, 5, 3))
+    flows = -half @ half.transpose(0, 2, 1) * np.exp(rng.uniform(-2, 2, size=(500, 1, 5)))
+    both = np.concatenate((plain, flows))
+    both[::7, 2] = 0.0
+    return torch.tensor(both), torch.tensor(np.exp(rng.uniform(-1, 4, size=1000)))
+
+
+def test_what_is_settled_without_eigenvalues_is_settled_rightly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrices, h = _matrices(0)
+    rates = torch.linalg.eigvals(matrices).real.amax(-1)
+    # Apart from ties: an eigenvalue is known to its rounding, of the size of the matrix.
+    size = matrices.abs().sum(-1).amax(-1)
+    clear = (rates * h - unseen.GROWTH).abs() > 1e-9 * size * h
+    truth = rates * h > unseen.GROWTH
+    assert 100 < truth[clear].sum() < 500
+    asked: list[int] = []
+    honest = torch.linalg.eigvals
+    monkeypatch.setattr(torch.linalg, "eigvals", lambda a: (asked.append(len(a)), honest(a))[1])
+    assert torch.equal(unseen.grows(matrices, h)[clear], truth[clear])
+    # Few flows needed them, stiff as most are (33 of 500).
+    asked.clear()
+    assert not unseen.grows(matrices[500:], h[500:])[clear[500:]].any()
+    assert (size * h > unseen.GROWTH)[500:].sum() > 400
+    assert sum(asked) <= 50
+    # Negative control: taken as it is, in place of in its metric, the symmetric part says little.
+    monkeypatch.setattr(unseen, "_NOTHING", 1.0)
+    asked.clear()
+    unseen.grows(matrices[500:], h[500:])
+    assert sum(asked) > 100
+
+
 def test_the_method_grows_with_the_flow_up_to_the_rate_it_is_allowed() -> None:
     """R(z) of RODAS along y' = z y follows e^z to GROWTH, and damps what grows beyond its pole."""
 

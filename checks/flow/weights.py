@@ -154,9 +154,9 @@ class _Pulls:
         """Where no product of two attentions underflows that counts: as the sums are written."""
         e = torch.exp(x)
         pull = pairs.rises * e.unsqueeze(1)
-        size = _total(e)
+        size, signed = _total(e), e * _total(pull)[0]
         return cls(
-            s=e / size, signed=e * _total(pull)[0], total=e * _total(pull.abs())[0],
+            s=e / size, signed=signed, total=e * _total(pull.abs_())[0],
             log_unit=-2 * torch.log(size),
         )  # fmt: skip
 
