@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checks.flow import phases, rodas, unseen
+from checks.flow import rodas, unseen
 from checks.flow.geometries import Geometry
 from checks.flow.ledger import Ledger
-from checks.flow.live import LiveRows, Phase
 from checks.flow.orbit import Status
+from checks.flow.phases import LiveRows, Phase
 from checks.flow.probes import View
+from checks.flow.selection import flat, settled
 from checks.flow.settings import Settings
 from checks.flow.weights import Pairs, Weights, attention_weights
 
@@ -71,7 +72,7 @@ class Early(Phase[_Early]):
             tries=torch.zeros_like(ledger.early_steps[rows]),
             tolerance=self._settings.early_tolerance * ledger.tightness[rows],
             pending=torch.zeros_like(rows, dtype=torch.bool), before=y, length=zero, error=zero,
-            log_clock=zero, flat=phases.flat(scores), most=torch.full_like(zero, _FASTEST),
+            log_clock=zero, flat=flat(scores), most=torch.full_like(zero, _FASTEST),
         )  # fmt: skip
 
     def step(self, state: _Early) -> tuple[_Early, Tensor, Tensor]:
@@ -95,13 +96,13 @@ def _leave(ledger: Ledger, state: _Early, settings: Settings) -> tuple[Tensor, T
     apart = margins.amax(-1) - margins.amin(-1) >= settings.handover
     at = torch.nonzero(done | apart).squeeze(-1)
     if len(at):
-        ok, selection = phases.settled(state.margins[at], state.pairs.scores[at], settings.handover)
+        ok, found = settled(state.margins[at], state.pairs.scores[at], settings.handover)
         # A row that a token came back in has to be followed past that moment, settled or not.
         passed = ledger.tau[state.live] + torch.where(state.pending, state.length, 0.0)
         ok = ok & (passed >= ledger.not_before[state.live])[at]
         done[at] |= ok
         gone = done[at]
-        at, selected, ok = at[gone], selection.selected[gone], ok[gone]
+        at, selected, ok = at[gone], found.selected[gone], ok[gone]
     if len(at):
         _book(ledger, state, at, attention_weights(state.margins[at], state.pairs.select(at)))
         rows = state.live[at]

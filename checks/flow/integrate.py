@@ -20,10 +20,10 @@ from checks.flow.factored import FactoredGeometry
 from checks.flow.geometries import DiagonalGeometry, Geometry
 from checks.flow.late import Late, hand_over
 from checks.flow.ledger import Ledger
-from checks.flow.live import next_phase
 from checks.flow.mirror import MirrorGeometry
 from checks.flow.mirrored import MirroredGeometry, keeps_key_as_query
 from checks.flow.orbit import Orbit
+from checks.flow.phases import next_phase
 from checks.flow.probes import Probe
 from checks.flow.rows import Rows
 from checks.flow.settings import Settings

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checks.flow import phases
 from checks.flow.geometries import Geometry
 from checks.flow.late_form import LateForm
 from checks.flow.ledger import Ledger
-from checks.flow.live import LiveRows, Phase, put
 from checks.flow.methods import LateStep, Method
 from checks.flow.orbit import Status
+from checks.flow.phases import LiveRows, Phase, put
 from checks.flow.probes import View
 from checks.flow.rows import Rows
+from checks.flow.selection import Selection
 from checks.flow.settings import Settings
 
 _FIRST_STEP = 0.05
@@ -119,7 +119,7 @@ class Late(Phase[_Late]):
 
 def _begin(ledger: Ledger, scores: Tensor, rows: Tensor, s: Settings, method: Method) -> _Late:
     scores, whole, y = scores[rows], ledger.geometry.select(rows), ledger.y[rows]
-    selection = phases.Selection.of(ledger.selected[rows], scores)
+    selection = Selection.of(ledger.selected[rows], scores)
     own = torch.gather(scores, 2, selection.selected.unsqueeze(-1))
     gain = torch.where(selection.lower, own - scores, 1.0)
     kappa = torch.log(gain) - own - math.log(scores.shape[1])

@@ -34,7 +34,7 @@ class Settings:
     length is otherwise that of the orbit's own error control."""
     handover: float = 40.0
     """Smallest margin at which the late form of p is used: its error is e^-40 = 4e-18,
-    below rounding.  Near-tied scores ask for more (``phases.settled``)."""
+    below rounding.  Near-tied scores ask for more (``selection.settled``)."""
     deep: float = 8.0
     """ln of the size from which late steps are implicit; below it they are Rosenbrock steps, to
     ``early_tolerance``, with the late form of p.  Chosen by cost: beyond e^8, events are stiff."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import early, fidelity, implicit, late, phases, rodas, shallow, unseen, visitors
+from checks.flow import early, fidelity, implicit, late, rodas, selection, shallow, unseen, visitors
 from checks.flow.geometries import Geometry
 from checks.flow.implicit import Solve
 from checks.flow.methods import LateStep, Method
@@ -116,12 +116,12 @@ def early_stop(patch: pytest.MonkeyPatch) -> None:
 
 def early_handover(patch: pytest.MonkeyPatch) -> None:
     """The late form of p is taken at once: a sample counts as settled wherever it stands."""
-    honest, leave = phases.settled, early._leave
+    honest, leave = selection.settled, early._leave
 
     def at_once(margins: Tensor, scores: Tensor, handover: float) -> Any:
-        ok, selection = honest(margins, scores, handover)
-        lowest = torch.where(selection.lower, 1.0, 0.0).flatten(1).sum(-1)
-        return ok | (lowest > 0), selection
+        ok, found = honest(margins, scores, handover)
+        lowest = torch.where(found.lower, 1.0, 0.0).flatten(1).sum(-1)
+        return ok | (lowest > 0), found
 
     def asked_at_once(ledger: Any, state: Any, settings: Settings) -> Any:
         return leave(ledger, state, replace(settings, handover=0.0))

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from checks.flow import live
+from checks.flow import phases
 from checks.flow.integrate import integrate
-from checks.flow.live import LiveRows, Phase, joined, next_phase, put
 from checks.flow.orbit import Orbit
+from checks.flow.phases import LiveRows, Phase, joined, next_phase, put
 from checks.flow.probes import Recorder
 from checks.flow.rows import Rows
 from checks.flow.settings import Settings
@@ -31,7 +31,7 @@ def followed(monkeypatch: pytest.MonkeyPatch, company: int) -> tuple[Orbit, Reco
     back = three_tokens((1.0, 0.0), (0.5, 1.0))
     slow, quick = (Start.diagonal([20.0, k], [2.0, 10.0], 2) for k in (30.0, 31.0))
     recorder = Recorder(range(COUNT))
-    monkeypatch.setattr(live, "COMPANY", company)
+    monkeypatch.setattr(phases, "COMPANY", company)
     orbit = integrate([*problems, back, back], [*starts, slow, quick], Settings(), [recorder])
     assert all(False in late[late.index(True) :] for late in phases_of(recorder)[-2:])
     return orbit, recorder
@@ -64,7 +64,7 @@ def meetings(monkeypatch: pytest.MonkeyPatch) -> list[type]:
             seen.append(type(one))
         return joined(one, other)
 
-    monkeypatch.setattr(live, "joined", noted)
+    monkeypatch.setattr(phases, "joined", noted)
     return seen
 
 
@@ -93,7 +93,7 @@ def test_rows_that_meet_wrongly_are_noticed(
             both.h = change(both.h)  # type: ignore[attr-defined]
         return both
 
-    monkeypatch.setattr(live, "joined", wrong)
+    monkeypatch.setattr(phases, "joined", wrong)
     assert differences(plain, followed(monkeypatch, 6)) != []
 
 
@@ -138,7 +138,7 @@ class Countdown(Phase[_Count]):
 
 
 def test_few_rows_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "COMPANY", 3)
+    monkeypatch.setattr(phases, "COMPANY", 3)
     first, end = Countdown(), Countdown(last=True)
     assert next_phase((first, end)) is None
     first.admit(torch.tensor([1, 2, 3, 5]))
