@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from reports import build
-from tests.report_fixture import CLAIMS, write_run
+from tests.report_claims import CLAIMS
+from tests.report_fixture import write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")

@@ -16,14 +16,9 @@ from reports import build, problem_page
 from reports import page as page_module
 from reports.run import read_run
 from tests.browser import NEEDS_CHROMIUM, browser
-from tests.report_fixture import (
-    CLAIMS,
-    edit_evidence,
-    edit_verdict,
-    many_claims,
-    problem_result,
-    write_run,
-)
+from tests.report_claims import CLAIMS, many_claims
+from tests.report_fixture import edit_evidence, edit_verdict, write_run
+from tests.report_records import problem_result
 from theory.catalogue import CLAIMS as CATALOGUE
 
 pytestmark = NEEDS_CHROMIUM

@@ -22,14 +22,10 @@ from checks.outcomes import Outcome, dumps
 from checks.runner import Unit, run_unit
 from reports import BadReport, build, compare, export
 from reports.latex import escape
-from tests.report_fixture import (
-    CLAIMS,
-    edit_evidence,
-    edit_verdict,
-    problem_result,
-    write_run,
-)
-from tests.test_report import HOSTILE, page_of
+from tests.report_claims import CLAIMS
+from tests.report_fixture import edit_evidence, edit_verdict, write_run
+from tests.report_page import HOSTILE, page_of
+from tests.report_records import problem_result
 
 SCHEMAS = Path(__file__).parent.parent / "reports" / "schemas"
 

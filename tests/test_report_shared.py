@@ -19,8 +19,9 @@ from reports.page import page_of as whole_page
 from reports.run import Run, read_run
 from reports.shared import MANY, shared_limits, shared_reasons
 from reports.text import opening
-from tests.report_fixture import CLAIMS, edit_evidence, write_run
-from tests.test_report import HOSTILE, Page, page_of
+from tests.report_claims import CLAIMS
+from tests.report_fixture import edit_evidence, write_run
+from tests.report_page import HOSTILE, Page, page_of
 
 KEYS = [claim[0] for claim in CLAIMS]
 SAMPLED = [claim[0] for claim in CLAIMS if claim[1] != "symbolic"]

@@ -1,42 +1,18 @@
-"""Set-up: run.py's arguments and errors (no network), the pins, the workflow, the versions."""
+"""Set-up: run.py's arguments, what it installs, and its errors; no network."""
 
 from __future__ import annotations
 
 import ast
-import importlib.metadata
-import importlib.util
 import os
-import re
-import stat
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterable
-from configparser import ConfigParser
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import yaml
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version
+
+from tests.run_fixture import load_run
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-
-
-def load_run(root: Path) -> ModuleType:
-    """run.py as a module that believes it lies in ``root``."""
-    spec = importlib.util.spec_from_file_location("run_under_test", ROOT / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.ROOT = root
-    module.VENV = root / ".venv-tox"
-    module.CONSTRAINTS = root / "constraints.txt"
-    return module
 
 
 class Machine:
@@ -255,152 +231,3 @@ def test_run_py_uses_the_standard_library_only() -> None:
     names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
-
-
-# --- the pins -----------------------------------------------------------------------------------
-
-
-def pins() -> dict[str, str]:
-    """Canonical name -> exact version, of constraints.txt; every line is such a pin."""
-    found: dict[str, str] = {}
-    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, version = re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups()  # type: ignore[union-attr]
-            assert canonicalize_name(name) not in found, f"{name} is pinned twice"
-            found[canonicalize_name(name)] = version
-    return found
-
-
-def declared() -> dict[str, Requirement]:
-    """Everything pyproject.toml asks for: dependencies, extras, groups, the build's own."""
-    groups = [*PROJECT["dependency-groups"].values()]
-    groups += PROJECT["project"]["optional-dependencies"].values()
-    lines = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
-    lines += [line for group in groups for line in group]
-    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
-
-
-def closure(roots: Iterable[str]) -> set[str]:
-    """All distributions these need on this machine, as far as they are installed here."""
-    seen: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            needs = importlib.metadata.requires(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue  # tox is not in its own environments
-        wanted = [
-            r for r in map(Requirement, needs) if not r.marker or r.marker.evaluate({"extra": ""})
-        ]
-        waiting += [canonicalize_name(r.name) for r in wanted]
-    return seen
-
-
-# Installed beside the suite, in .venv-tox, where a test cannot look: tox and what it needs.
-TOX_TREE = {
-    "tox", "cachetools", "colorama", "distlib", "filelock", "packaging", "platformdirs", "pluggy",
-    "pyproject-api", "python-discovery", "tomli-w", "typing-extensions", "virtualenv",
-}  # fmt: skip
-
-
-def test_every_dependency_is_pinned_within_its_bounds() -> None:
-    pinned = pins()
-    for name, requirement in declared().items():
-        assert requirement.specifier.contains(Version(pinned[name])), name
-    minimum = re.search(r"min_version = (\S+)", (ROOT / "tox.ini").read_text("utf-8"))
-    assert minimum is not None
-    assert Version(pinned["tox"]) >= Version(minimum[1])
-
-
-def test_the_whole_tree_is_pinned_and_nothing_else() -> None:
-    # CUDA's libraries are pinned by torch itself, exactly, and differ from build to build.
-    needed = {
-        name
-        for name in closure(declared()) | TOX_TREE
-        if not re.match(r"nvidia-|cuda-|triton$", name)
-    }
-    pinned = set(pins())
-    assert needed - pinned == set(), "not pinned: another version tomorrow"
-    assert pinned - needed == set(), "pinned without need"
-
-
-def test_what_runs_is_what_is_pinned() -> None:
-    """Skipped outside tox's environments, where other versions may be tried on purpose."""
-    if ".tox" not in Path(sys.prefix).parts:
-        pytest.skip("not in an environment made by tox")
-    for name in closure(declared()) & set(pins()):
-        assert importlib.metadata.version(name).partition("+")[0] == pins()[name], name
-
-
-# --- tox, CI, versions --------------------------------------------------------------------------
-
-
-def test_tox_keeps_to_one_thread_and_the_pins() -> None:
-    tox = ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini")
-    base = tox["testenv"]
-    assert base["constraints"] == "constraints.txt"
-    assert base.getboolean("constrain_package_deps")
-    assert base["extras"] == "examples", "else the claims on real data are not run"
-    settings = dict(line.split(" = ") for line in base["set_env"].splitlines() if " = " in line)
-    assert settings["OMP_NUM_THREADS"] == settings["MKL_NUM_THREADS"] == "1"
-    assert settings["MKL_CBWR"] == "AVX2,STRICT"
-    assert settings["PYTHONHASHSEED"] == "0"
-    commands = load_run(ROOT).COMMANDS
-    assert all(tox.has_section(f"testenv:{name}") for name in commands)
-    assert "{posargs}" in tox["testenv:verify"]["commands"]
-    assert "{[testenv:lint]commands}" in tox["testenv:test"]["commands"]
-
-
-def test_ci_calls_the_one_command() -> None:
-    script = ROOT / ".ci" / "run"
-    assert script.stat().st_mode & stat.S_IXUSR or os.name == "nt"
-    assert "python3 run.py test" in script.read_text("utf-8")
-    checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-
-
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
-
-
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_workflows_parse_ask_for_little_and_pin_what_they_use(file: Path) -> None:
-    workflow = yaml.safe_load(file.read_text("utf-8"))
-    assert workflow["permissions"] == {"contents": "read"}
-    for job in workflow["jobs"].values():
-        assert "timeout-minutes" in job
-        assert "permissions" not in job
-        for step in job["steps"]:
-            uses = step.get("uses")
-            assert uses is None or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", uses), uses
-            # An expression in a script is pasted in unquoted: values go through the environment.
-            assert "${{" not in step.get("run", "")
-
-
-def test_the_workflow_tests_verifies_and_publishes() -> None:
-    workflow = yaml.safe_load((ROOT / ".github/workflows/verify.yml").read_text("utf-8"))
-    triggers = workflow[True]  # YAML 1.1 reads the key `on` as true
-    assert set(triggers) == {"push", "pull_request", "schedule", "workflow_dispatch"}
-    steps = workflow["jobs"]["verify"]["steps"]
-    runs = [step["run"] for step in steps if "run" in step]
-    assert runs[0].startswith("python3 run.py test")
-    assert runs[1] == ".venv-tox/bin/python -m tox run -e docs", "the tests have made that tox"
-    assert runs[2].startswith("python3 run.py verify")
-    assert "GITHUB_STEP_SUMMARY" in runs[3]
-    assert sum("upload-artifact" in step.get("uses", "") for step in steps) == 2
-
-
-def test_versions_agree() -> None:
-    version = PROJECT["project"]["version"]
-    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    newest = re.search(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
-    assert newest is not None
-    assert newest[1] == version
-    assert PROJECT["project"]["requires-python"] == ">=3.11"
-    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")[:200]
-    assert PROJECT["tool"]["ruff"]["target-version"] == "py311"
-    assert PROJECT["tool"]["mypy"]["python_version"] == "3.11"
