@@ -42,7 +42,8 @@ class Scale:
         if log:
             low, high = math.floor(math.log10(lo)), math.ceil(math.log10(hi))
             # 1e-323 and 1e308 are the ends of float64: one decade inside stays representable
-            low, high = max(low, -307), min(max(high, low + 1), 307)
+            low = min(max(low, -307), 306)
+            high = min(max(high, low + 1), 307)
             return cls(10.0**low, 10.0**high, start, end, log=True)
         # 1e-12: a spread that rounding could have made, or too small for float64 to divide
         size = max(abs(lo), abs(hi))

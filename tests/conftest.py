@@ -20,6 +20,16 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+# What these modules assert is shown as in a test module.
+for helper in (
+    "campaign_fixture",
+    "cli_fixture",
+    "flow_fixture",
+    "problem_file_fixture",
+    "report_page",
+):
+    pytest.register_assert_rewrite(f"tests.{helper}")
+
 # Both profiles say what they do about the database and the stream: left unsaid, Hypothesis
 # decides by whether CI is set.  A draw may cost a whole flow, so no profile has a deadline.
 settings.register_profile(

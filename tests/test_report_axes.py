@@ -12,7 +12,7 @@ from reports.axes import Scale
 from reports.text import axis_label
 from tests.plot_fixture import FINITE, QUICK
 
-POSITIVE = st.floats(1e-300, 1e300)
+POSITIVE = st.floats(min_value=5e-324, allow_infinity=False)
 
 
 @QUICK
@@ -33,6 +33,13 @@ def test_a_log_scale_holds_its_values_in_order(values: list[float]) -> None:
     assert all(10 <= a <= 110 for a in at)
     assert all(a >= b for a, b in pairwise(at))
     assert 2 <= len(scale.ticks()) <= 8
+
+
+@pytest.mark.parametrize("value", [5e-324, 1.1e-308, 3e307, 1.7e308])
+def test_a_log_scale_goes_up_at_the_ends_of_float64_too(value: float) -> None:
+    scale = Scale.over([value], 10, 110, log=True)
+    assert 0 < scale.lo < scale.hi
+    assert 10 <= scale.at(value) <= 110
 
 
 @QUICK
