@@ -86,7 +86,7 @@ class Early(Phase[_Early]):
 
 def _leave(ledger: Ledger, state: _Early, settings: Settings) -> tuple[Tensor, Tensor]:
     """Write down the rows that are done: indices of those that stay, row numbers of the others."""
-    stalled = ~torch.isfinite(state.y).all(-1) | (state.h < SMALLEST_STEP)
+    stalled = ~(state.y.abs() < torch.inf).all(-1) | (state.h < SMALLEST_STEP)
     stalled = stalled | unseen.drowned(state.geometry, state.y, state.h, state.tolerance)
     # Of order 4, a tenth of the tolerance takes 1.8 times the steps.
     budget = settings.early_steps * ledger.tightness[state.live] ** -0.5
@@ -122,11 +122,11 @@ def _step(ledger: Ledger, state: _Early) -> None:
     margins = _margins(state.geometry, state.pairs.scores, new)
     ends = (state.y, state.margins), (new, margins)
     ratio = error / state.tolerance
-    fine = torch.isfinite(new).all(-1)
+    fine = (new.abs() < torch.inf).all(-1)
     unfelt = unseen.passed_over(
         state.geometry, state.pairs, ends, state.h, weights.p, fine & (ratio <= 1)
     )
-    ratio = torch.where(torch.isfinite(ratio) & fine & ~unfelt, ratio, 1e9)
+    ratio = torch.where((ratio < torch.inf) & fine & ~unfelt, ratio, 1e9)
     accepted = ratio <= 1
     ledger.rejected[state.live] += (~accepted).long()
     state.tries = state.tries + 1

@@ -115,7 +115,7 @@ def _solve(system: _System, p: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         p.div_(p.sum(-1, keepdim=True))
         fall = torch.where(change < _CALM, _LEAP, 0.1)
         eps = torch.where((change < 0.5) | solved, torch.maximum(eps * fall, system.eps), eps)
-        leaving = done | ~torch.isfinite(change)
+        leaving = done | ~(change < torch.inf)
         if leaving.any():
             final[live[leaving]] = p[leaving]
             converged[live[done]] = True
@@ -203,9 +203,10 @@ def _log_factor(x: Tensor, t: Tensor) -> Tensor:
     from whatever size; in p itself an entering one crawls up by factors.  t s + (1-t)(e^s-1) - x
     is convex and rising in s = ln g: one scalar step from a bound above, exact to x^3 at 0.
     """
-    s = torch.minimum(x, torch.log1p(x.clamp_min(0.0) / (1 - t).clamp_min(_TINY)))
-    grown = (1 - t) * torch.exp(s)
-    return (s - (t * s + grown - (1 - t) - x) / (t + grown)).clamp_min(_DEEPEST)
+    linear = 1 - t
+    s = torch.minimum(x, torch.log1p(x.clamp_min(0.0) / linear.clamp_min(_TINY)))
+    grown = linear * torch.exp(s)
+    return (s - (t * s + grown - linear - x) / (t + grown)).clamp_min(_DEEPEST)
 
 
 def double_step(

@@ -55,7 +55,7 @@ def grows(jacobian: Tensor, h: Tensor) -> Tensor:
     """(B,) does a mode of y' = jacobian y (B, D, D) grow by more than e^GROWTH within h (B,)?"""
     # No eigenvalue is larger than the largest row sum; most steps are not stiff.
     size = jacobian.abs().sum(-1).amax(-1)
-    at = torch.nonzero((size * h > GROWTH) & torch.isfinite(size)).squeeze(-1)
+    at = torch.nonzero((size * h > GROWTH) & (size < torch.inf)).squeeze(-1)
     found = torch.zeros_like(h, dtype=torch.bool)
     if len(at):
         at = at[~_damped(jacobian[at], GROWTH / h[at])]

@@ -85,7 +85,7 @@ class Pairs:
         return Pairs.of(torch.cat((self.scores, other.scores)))
 
     def push(self, margins: Tensor) -> Tensor:
-        return attention_weights(margins.view(self.scores.shape), self).p.flatten(1)
+        return _Sums.of(margins.view(self.scores.shape), self).p().flatten(1)
 
     def linear(self, margins: Tensor) -> tuple[Weights, Slope]:
         return weights_jacobian(margins.view(self.scores.shape), self)
@@ -139,14 +139,14 @@ class _Pulls:
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Pulls:
         x = margins.amin(0, keepdim=True) - margins
+        if x.amin() > _NEAR:
+            return cls._near(x, pairs)
         at = torch.nonzero(~(x.amin((0, 1)) > _NEAR)).squeeze(-1)
         if len(at) == x.shape[-1]:
             return cls._far(x, pairs)
-        pulls = cls._near(x, pairs)
-        if len(at):
-            part = cls._far(x[..., at], pairs.select(at))
-            for field in fields(cls):
-                getattr(pulls, field.name)[..., at] = getattr(part, field.name)
+        pulls, part = cls._near(x, pairs), cls._far(x[..., at], pairs.select(at))
+        for field in fields(cls):
+            getattr(pulls, field.name)[..., at] = getattr(part, field.name)
         return pulls
 
     @classmethod
@@ -185,11 +185,13 @@ class _Pulls:
 
 @dataclass(frozen=True)
 class _Sums:
-    """The pulls in units of the clock: p = signed * weight, weight (1, n, B)."""
+    """The pulls in units of the clock: p = signed * weight, weight (1, n, B).  The clock (B,) is
+    e^top / n times as long."""
 
     pulls: _Pulls
     weight: Tensor
-    log_clock: Tensor
+    clock: Tensor
+    top: Tensor
 
     @classmethod
     def of(cls, margins: Tensor, pairs: Pairs) -> _Sums:
@@ -201,11 +203,14 @@ class _Sums:
         top = log_weight.amax(1, keepdim=True).clamp_min(-1e300)
         weight = torch.exp(log_weight - top)
         clock = 0.5 * (weight * share)[0].mT.contiguous().sum(-1)
-        log_clock = top[0, 0] + torch.log(clock) - math.log(margins.shape[-2])
-        return cls(pulls, weight / clock, log_clock)
+        return cls(pulls, weight / clock, clock, top)
+
+    def p(self) -> Tensor:
+        return _turned(self.weight * self.pulls.signed)
 
     def weights(self) -> Weights:
-        return Weights(_turned(self.weight * self.pulls.signed), self.log_clock)
+        samples = self.weight.shape[1]
+        return Weights(self.p(), self.top[0, 0] + torch.log(self.clock) - math.log(samples))
 
 
 def attention_weights(margins: Tensor, scores: Tensor | Pairs) -> Weights:
