@@ -11,7 +11,7 @@ from scipy.integrate import LSODA
 from checks import flow_checks
 from checks.cases import Case
 from checks.context import Context
-from checks.flow.reference import Reference
+from checks.flow.reference import Reference, stepped
 from checks.limit_checks import unmet, vacuous
 from checks.outcomes import CaseResult, Measurement
 
@@ -56,10 +56,7 @@ def _drift(case: Case) -> tuple[list[Measurement], bool]:
         lambda _, raw: reference.velocity(raw), 0.0, before.ravel(), _SPAN,
         rtol=_RTOL, atol=_RTOL * 1e-3,
     )  # fmt: skip
-    steps = 0
-    while solver.status == "running" and steps < _STEPS:
-        solver.step()
-        steps += 1
+    steps = stepped(solver, _STEPS)
     after = solver.y.reshape(before.shape)
     size = float((after * after).sum()) or 1.0  # K = Q = 0 stays, and shows nothing
     invariant = [z[0].T @ z[0] - z[1].T @ z[1] for z in (before, after)]

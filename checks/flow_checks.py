@@ -15,7 +15,7 @@ from checks.context import Context
 from checks.flow import chain, fidelity, integrate
 from checks.flow import weights as attention
 from checks.flow.probes import View
-from checks.flow.reference import Reference
+from checks.flow.reference import Reference, stepped
 from checks.limit_checks import result, unmet, vacuous
 from checks.outcomes import CaseResult, Measurement, Outcome
 from checks.problems import Array, AttentionProblem, Start, constraints_of
@@ -259,10 +259,7 @@ def _integrate_directly(problem: AttentionProblem, start: Start) -> _Direct:
 
     initial = np.concatenate((np.asarray(start.key), np.asarray(start.query), np.zeros(d)))
     solver = LSODA(velocity, 0.0, initial, _SPAN, rtol=_RTOL, atol=_RTOL * 1e-3)
-    steps = 0
-    while solver.status == "running" and steps < 5_000:
-        solver.step()
-        steps += 1
+    steps = stepped(solver, 5_000)
     state = solver.y
     return _Direct(state[:d], state[d : 2 * d], state[2 * d :], steps)
 

@@ -266,7 +266,9 @@ def _fidelity(path: Path, twin: Path) -> dict[str, Any]:
     if len(known) < 2:
         return _figure("fidelity", "", "", path, {}, log=True)
     inside = (path.log_norm >= known[0]) & (path.log_norm <= known[-1])
-    at = PchipInterpolator(known, values, axis=0)(np.clip(path.log_norm, known[0], known[-1]))
+    with np.errstate(over="ignore"):  # the inverse of a slope of 1e-309, which it inverts again
+        between = PchipInterpolator(known, values, axis=0)
+    at = between(np.clip(path.log_norm, known[0], known[-1]))
     apart = np.where(inside, np.abs(at - path.weights).max(axis=1), np.nan)
     return _figure(
         "fidelity", "Distance to the run at a tenth of the tolerance",

@@ -163,3 +163,13 @@ def test_a_twin_that_hardly_moves_between_two_moments_is_no_slope() -> None:
     figure = portrait._fidelity(path, path)
     heights = [y for _, y in figure["series"][0]["points"]]
     assert max(heights[2:]) < 1e-12
+
+
+def test_weights_that_hardly_move_between_two_moments_are_no_matter() -> None:
+    """A slope of 1e-309 has no inverse in float64; the interpolation takes it for flat."""
+    path = Path(
+        log_norm=np.arange(4.0), log_time=np.arange(4.0),
+        weights=np.array([0.0, 1e-309, 3e-309, 1.0])[:, None], p=np.ones((4, 1)), angle=np.zeros(4),
+    )  # fmt: skip
+    figure = portrait._fidelity(path, path)
+    assert max(y for _, y in figure["series"][0]["points"]) < 1e-12

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.integrate import LSODA, solve_ivp
 
 from checks.problems import Array, AttentionProblem, Start
 
@@ -140,6 +140,21 @@ def lsoda(velocity: Callable[[Array], Array], raw: Array, span: float, rtol: flo
     if not result.success or not np.isfinite(result.y[:, -1]).all():
         raise ReferenceFailure(result.message)
     return np.asarray(result.y[:, -1])
+
+
+def stepped(solver: LSODA, most: int) -> int:
+    """Take steps until the end of its span, a failure, or so many: how many.
+
+    ``solver.y`` is then the last state that was accepted: an invariant of the flow holds there,
+    wherever that is, so a failure needs no warning.
+    """
+    steps = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while solver.status == "running" and steps < most:
+            solver.step()
+            steps += 1
+    return steps
 
 
 def reduced_velocity(
