@@ -114,8 +114,9 @@ def _total(t: Tensor) -> Tensor:
 
 
 _NEAR = -600.0
-"""ln of the smallest attention, relative to the largest, down to which products of two lose
-nothing: e^-600 times a score difference of 1e-17 is no denormal number."""
+"""ln of the smallest attention, relative to the largest, down to which sums are formed as written:
+e^-600 times a score difference of 1e-17 is no denormal number.  Where tied tokens share the largest
+attention, a product of two small ones may be one (``_Pulls``)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class _Pulls:
     no score is subtracted twice, and tied tokens have the same g.  Tokens tied with a (``head``)
     have g = 0: what pulls them comes from the others (``tail``) alone and would underflow in any
     fixed unit, so the unit is the attention paid to the first of those.  An entry that still
-    underflows is 1e-300 of its sample's largest.
+    underflows is below 1e-30 of its sample's largest (derived: what pulls b, tied with a, is s_b of
+    what pulls a; e^-600 s_b 1e-17 is a normal number from s_b = 1e-30 on).
     """
 
     s: Tensor
