@@ -266,7 +266,7 @@ def _fidelity(path: Path, twin: Path) -> dict[str, Any]:
     if len(known) < 2:
         return _figure("fidelity", "", "", path, {}, log=True)
     inside = (path.log_norm >= known[0]) & (path.log_norm <= known[-1])
-    with np.errstate(over="ignore"):  # the inverse of a slope of 1e-309, which it inverts again
+    with np.errstate(over="ignore"):  # it inverts slopes: 1/1e-309 is inf, whose inverse 0 is right
         between = PchipInterpolator(known, values, axis=0)
     at = between(np.clip(path.log_norm, known[0], known[-1]))
     apart = np.where(inside, np.abs(at - path.weights).max(axis=1), np.nan)

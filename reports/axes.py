@@ -31,7 +31,8 @@ class Scale:
         snug: bool = False,
         signed: bool = False,
     ) -> Scale:
-        """A scale that holds every value, widened to its ticks unless ``snug``.
+        """A scale that holds every value (for ``log``: up to 1e307, from 1e-307 on), widened to its
+        ticks unless ``snug``.
 
         ``values`` is not empty; for ``log`` all are positive.  ``signed`` is taken up only by
         values that a linear scale would crowd: a range of more than 200.

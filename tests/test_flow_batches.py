@@ -51,6 +51,20 @@ def test_alone_and_in_other_company(model: str) -> None:
         assert same_bits(whole, range(first, last), part, range(last - first)) == []
 
 
+@pytest.mark.parametrize("model", GEOMETRIES)
+def test_one_sample_shares_no_memory(model: str) -> None:
+    """Rows relative to other tokens are written over the old ones, row by row: torch warns (an
+    error here) where several entries of one are the same memory."""
+    problems, starts = drawn(model, 6, (1, 3, 4))
+    queries = [problem.queries.copy() for problem in problems]
+    orbit = integrate(problems, starts, SHORT)
+    assert (orbit.selected[orbit.settled] != 0).any()
+    assert all(
+        np.array_equal(problem.queries, kept)
+        for problem, kept in zip(problems, queries, strict=True)
+    )
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("model", GEOMETRIES)
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 128, 255])

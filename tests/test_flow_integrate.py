@@ -96,6 +96,23 @@ def test_status_flat() -> None:
     assert orbit.early_steps[0] == 0
 
 
+@pytest.mark.parametrize("model", ["combined", "combined-diagonal"])
+@pytest.mark.parametrize("tokens", [1.0, 1e-12])
+def test_weights_trained_as_one_end_before_their_norm_overflows(model: str, tokens: float) -> None:
+    """Their state is W itself: no late step may reach a size whose logarithm is infinite."""
+    problems, starts = drawn(model, 3, first=5)
+    problems = [replace(problem, tokens=tokens * problem.tokens) for problem in problems]
+    orbit = integrate(problems, starts, Settings(gap=-1.0, horizon=np.inf, late_steps=400))
+    assert orbit.settled.any()
+    assert set(np.array(orbit.status)[orbit.settled]) <= {Status.LATE_STEPS, Status.STALLED}
+    assert (orbit.late_steps <= 400).all()
+    assert np.isfinite(orbit.log_norm).all()
+    # ln of the largest norm whose square is finite.
+    largest = np.log(np.finfo(np.float64).max) / 2
+    assert 100 < orbit.log_norm.max() <= largest * (1 + EPS)
+    assert not np.isnan(orbit.primal[orbit.settled]).any()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_budgets_of_steps(model: str) -> None:
     problems, starts = drawn(model, 4, first=5)

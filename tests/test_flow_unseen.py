@@ -102,6 +102,9 @@ def test_what_is_settled_without_eigenvalues_is_settled_rightly(
     assert not unseen.grows(matrices[500:], h[500:])[clear[500:]].any()
     assert (size * h > unseen.GROWTH)[500:].sum() > 400
     assert sum(asked) <= 50
+    # Near the largest number, where a sum of two entries overflows.
+    huge = torch.tensor([[[-1.2e308, -5e307], [-5e307, 1.0]]], dtype=torch.float64)
+    assert unseen.grows(huge, torch.ones(1, dtype=torch.float64)).tolist() == [True]
     # Negative control: taken as it is, in place of in its metric, the symmetric part says little.
     monkeypatch.setattr(unseen, "_NOTHING", 1.0)
     asked.clear()

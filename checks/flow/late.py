@@ -152,12 +152,15 @@ def _step(
     that have outgrown the method and of those that the early phase has to take back."""
     result = method.step(state.geometry, state.y, state.p, state.h, state.kappa, state.mask)
     ratio = result.error / state.tolerance
-    usable = result.converged & torch.isfinite(ratio)
+    # Weights trained as one are stored at their size: a norm that overflows has no logarithm.
+    size = state.geometry.log_size(result.fine)
+    ends = torch.maximum(size, state.geometry.log_size(result.state))
+    usable = result.converged & (ratio < torch.inf) & (ends < torch.inf)
     accepted = usable & (ratio <= 1)
     resurgent = _resurgent(state, result, torch.nonzero(accepted & state.watched).squeeze(-1), s)
     accepted = accepted & ~resurgent
     # Within a long step the moment is unknown: come nearer first.
-    growth = state.geometry.log_size(result.fine) - state.geometry.log_size(state.y)
+    growth = size - state.geometry.log_size(state.y)
     sudden = resurgent & (growth <= _MOMENT)
     which = torch.nonzero(accepted).squeeze(-1)
     done = (
@@ -176,7 +179,7 @@ def _step(
         for row in state.live[flag & ~done & ~sudden].tolist():
             ledger.status[row] = status
     going = ~(done | sudden | stalled | out)
-    grown = going & (state.geometry.log_size(state.y) >= method.limit)
+    grown = going & (state.geometry.log_size(state.y) > method.limit)
     outgrown = torch.nonzero(grown).squeeze(-1)
     ledger.y[state.live[outgrown]] = state.state(state.y[outgrown], outgrown)
     going = torch.nonzero(going & ~grown).squeeze(-1)

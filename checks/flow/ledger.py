@@ -31,7 +31,7 @@ class Ledger:
         zeros, device = scores.new_zeros(rows), scores.device
         self.probes, self.count = probes, count
         self.tightness = scores.new_tensor(tightness)
-        self.y = geometry.initial()
+        self.y = geometry.initial().clone()
         self.geometry = geometry
         self.log_time = torch.full_like(zeros, -torch.inf)
         self.tau = zeros.clone()

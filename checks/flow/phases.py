@@ -17,7 +17,7 @@ from torch import Tensor
 
 COMPANY = 64
 """Rows from which a step costs by the row and not by the call (seen, early: 2.5 ms a call and
-0.025 ms a row).  Fewer wait for others, as long as there are as many elsewhere."""
+0.025 ms a row).  Fewer wait for others, as long as another phase has so many."""
 
 
 @runtime_checkable
@@ -73,7 +73,7 @@ State = TypeVar("State", bound=LiveRows)
 class Phase(ABC, Generic[State]):
     """A kind of step, and the rows that take it.  Row numbers are those of the whole batch.
 
-    last: do all rows end here?  Then few of them wait for those that have to go back once more.
+    last: does no phase follow?  Then few rows wait here for those that have to go back once more.
     """
 
     def __init__(self, last: bool = False) -> None:
@@ -87,7 +87,8 @@ class Phase(ABC, Generic[State]):
 
     def admit(self, rows: Tensor) -> None:
         """Row numbers that take such steps from now on."""
-        self._new.append(rows)
+        if len(rows):
+            self._new.append(rows)
 
     @abstractmethod
     def begin(self, rows: Tensor) -> State:
@@ -99,35 +100,35 @@ class Phase(ABC, Generic[State]):
         that go on to another phase, and of those that go back to an earlier one."""
 
     def run(self) -> tuple[Tensor, Tensor]:
-        """Step until few rows are left; few, until none is (of the last phase: until one goes
-        back).  Row numbers of those that went on, and back."""
+        """Many rows step until fewer than COMPANY are left; few until none is or, in the last
+        phase, until one goes back.  Row numbers of those that went on, and back."""
         state, onward, back = self._gathered(), [], []
         many = len(state.live) >= COMPANY
         while True:
             state, gone, returned = self.step(state)
             onward.append(gone)
             back.append(returned)
-            wanted = many or (self._last and len(returned))
-            if len(state.live) < (COMPANY if wanted else 1):
+            least = COMPANY if many or (self._last and len(returned)) else 1
+            if len(state.live) < least:
                 break
         self._state = state if len(state.live) else None
         return torch.cat(onward), torch.cat(back)
 
     def _gathered(self) -> State:
         """The state of all rows, the new ones among them."""
-        state, new = self._state, [rows for rows in self._new if len(rows)]
-        if new:
-            begun = self.begin(torch.cat(new))
+        state = self._state
+        if self._new:
+            begun = self.begin(torch.cat(self._new))
             state = begun if state is None else joined(state, begun)
+            self._new = []
         assert state is not None, "no rows"
-        self._new = []
         return state
 
 
 def next_phase(phases: Sequence[Phase[Any]]) -> Phase[Any] | None:
     """The first with many rows; where all have few, the first with any; none: all are done.
 
-    Stragglers are left for those that a token comes back in, and both meet in the later phases.
+    So stragglers of the first phase wait for rows that a token comes back in.
     """
     some = [phase for phase in phases if len(phase)]
     return next((phase for phase in some if len(phase) >= COMPANY), some[0] if some else None)

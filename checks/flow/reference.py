@@ -145,12 +145,12 @@ def lsoda(velocity: Callable[[Array], Array], raw: Array, span: float, rtol: flo
 def stepped(solver: LSODA, most: int) -> int:
     """Take steps until the end of its span, a failure, or so many: how many.
 
-    ``solver.y`` is then the last state that was accepted: an invariant of the flow holds there,
-    wherever that is, so a failure needs no warning.
+    ``solver.y`` is then the last state that was accepted, and an invariant of the flow is asked
+    there, wherever that is: LSODA's warning of a failure says nothing more.
     """
     steps = 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", UserWarning)
         while solver.status == "running" and steps < most:
             solver.step()
             steps += 1

@@ -22,7 +22,8 @@ class Rows:
         index = reference[:, :, None, None].expand(-1, -1, 1, tokens.shape[-1])
         delta = torch.gather(tokens, 2, index) - tokens
         query = queries.unsqueeze(2).expand_as(delta)
-        return cls(delta.flatten(1, 2), query.flatten(1, 2))
+        # Of one sample, flatten copies nothing: rows that are written to would share memory.
+        return cls(delta.flatten(1, 2), query.flatten(1, 2).contiguous())
 
     def select(self, index: Tensor) -> Rows:
         return Rows(self.delta[index], self.query[index])

@@ -29,7 +29,7 @@ def step(
     law, margins = LateForm.of(kappa, mask), geometry.margins(y)
     new, error, weights = rodas.step(geometry, law, y, h, margins)
     after = geometry.margins(new)
-    fine = torch.isfinite(new).all(-1)
+    fine = (new.abs() < torch.inf).all(-1)
     if not geometry.commutes:
         fast = h * geometry.dual_norm(weights.p) > unseen.GROWTH
         error = torch.where(fast, torch.inf, error)

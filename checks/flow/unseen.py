@@ -70,16 +70,17 @@ def grows(jacobian: Tensor, h: Tensor) -> Tensor:
 def _damped(matrix: Tensor, rate: Tensor) -> Tensor:
     """(B,) is it certain that no mode grows faster than at this rate (B,)?
 
-    A similarity keeps eigenvalues, whose real parts are at most the largest eigenvalue of the
-    symmetric part.  Gradient flow is symmetric in its own metric: the diagonal similarity that
-    makes rows and columns alike finds it (99.8 % of stiff steps are settled so, seen), and a
-    Cholesky factor is a tenth of the cost of eigenvalues.
+    A similarity keeps eigenvalues, and their real parts are at most the largest eigenvalue of the
+    symmetric part.  The one of gradient flow is symmetric in the flow's own metric: the diagonal
+    similarity that evens out rows and columns comes near that (seen: 998 of 1,000 stiff steps of
+    diagonal runs are settled), and a Cholesky factor is a tenth of the cost of eigenvalues.
     """
     size = matrix.abs()
-    scale = torch.sqrt(size.sum(-2) / size.sum(-1))
-    scale = torch.where((scale > _NOTHING) & (scale < 1 / _NOTHING), scale, 1.0)
-    matrix = matrix * (scale.unsqueeze(-1) / scale.unsqueeze(-2))
-    matrix = (matrix + matrix.mT) * -0.5
+    # A coordinate that nothing moves, or that moves nothing, is set apart.
+    scale = torch.sqrt(size.sum(-2) / size.sum(-1)).nan_to_num(1.0)
+    scale = scale.clamp(_NOTHING, 1 / _NOTHING)
+    matrix = matrix * (scale.unsqueeze(-1) / scale.unsqueeze(-2)) * -0.5
+    matrix = matrix + matrix.mT
     matrix.diagonal(dim1=-2, dim2=-1).add_(rate.unsqueeze(-1))
     return torch.linalg.cholesky_ex(matrix)[1] == 0
 

@@ -116,7 +116,7 @@ def _total(t: Tensor) -> Tensor:
 _NEAR = -600.0
 """ln of the smallest attention, relative to the largest, down to which sums are formed as written:
 e^-600 times a score difference of 1e-17 is no denormal number.  Where tied tokens share the largest
-attention, a product of two small ones may be one (``_Pulls``)."""
+attention, a product of two small ones may be denormal (``_Pulls``)."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,8 @@ class _Pulls:
 
 @dataclass(frozen=True)
 class _Sums:
-    """The pulls in units of the clock: p = signed * weight, weight (1, n, B).  The clock (B,) is
-    e^top / n times as long."""
+    """The pulls in units of the clock: p = signed * weight, weight (1, n, B).  The clock
+    Lambda is e^top clock / n, clock (B,)."""
 
     pulls: _Pulls
     weight: Tensor
