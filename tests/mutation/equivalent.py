@@ -168,6 +168,10 @@ EQUIVALENT: dict[str, str] = {
     "checks.audit:_cube_root_up | range(60) | range(61) | 0": (
         "One more round of an iteration that has converged to the last of the digits kept."
     ),
+    "checks.flow.weights:_Pulls.of | x.amin() > _NEAR | x.amin() >= _NEAR | 0": (
+        "At an attention of e^-600 itself the sums as written and those in units of the largest "
+        "are the same to rounding."
+    ),
 }
 """Name (``operators.Mutant``) -> why no test can see it, or why none needs to."""
 
