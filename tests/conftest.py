@@ -15,10 +15,16 @@ os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_CBWR"] = "AVX2,STRICT"
 
+import signal
 import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell without job control starts what it puts in the background deaf to SIGINT, and so would be
+# every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What these modules assert is shown as in a test module.
 for helper in (
