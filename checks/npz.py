@@ -45,7 +45,7 @@ _ZIP_ERRORS = (
     struct.error,
     OSError,
     ValueError,
-    RuntimeError,  # NotImplementedError is one
+    RuntimeError,  # encrypted, or of an unknown compression
     OverflowError,
     KeyError,
 )

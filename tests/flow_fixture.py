@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.optimize import linprog, nnls
 
 from checks.flow.geometries import Geometry
 from checks.flow.integrate import Batch
+from checks.flow.orbit import Orbit
 from checks.problems import Array, AttentionProblem, Start, constraints_of
 
 MODELS = ("diagonal", "combined-diagonal", "combined")
@@ -109,3 +111,19 @@ def daily(models: Iterable[str], *few: str) -> list[Any]:
     """All models as parameters, but for these few only by night."""
     night = [pytest.mark.nightly]
     return [pytest.param(m, marks=[] if m in few else night) for m in models]
+
+
+FIELDS = [f.name for f in dataclasses.fields(Orbit) if f.name not in ("norm", "status")]
+
+
+def same_bits(one: Orbit, rows: Sequence[int], other: Orbit, others: Sequence[int]) -> list[str]:
+    """Names of the fields that differ in any bit between the rows of two orbits."""
+    wrong = []
+    for name in FIELDS:
+        a = np.ascontiguousarray(getattr(one, name)[list(rows)])
+        b = np.ascontiguousarray(getattr(other, name)[list(others)])
+        if a.tobytes() != b.tobytes():
+            wrong.append(name)
+    if [one.status[i] for i in rows] != [other.status[i] for i in others]:
+        wrong.append("status")
+    return wrong

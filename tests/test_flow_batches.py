@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from checks.flow.integrate import integrate
-from checks.flow.orbit import Orbit, Status
+from checks.flow.orbit import Status
 from checks.flow.settings import Settings
 from checks.problems import AttentionProblem
-from tests.flow_fixture import GEOMETRIES, daily, drawn
+from tests.flow_fixture import GEOMETRIES, daily, drawn, same_bits
 
-FIELDS = [f.name for f in dataclasses.fields(Orbit) if f.name not in ("norm", "status")]
 SHORT = Settings(horizon=60.0, early_steps=500, late_steps=25)
 """Enough for most rows to settle and close; the others stop on their budgets, bit for bit too."""
-
-
-def same_bits(one: Orbit, rows: Sequence[int], other: Orbit, others: Sequence[int]) -> list[str]:
-    """Names of the fields that differ in any bit between the rows of two orbits."""
-    wrong = []
-    for name in FIELDS:
-        a = np.ascontiguousarray(getattr(one, name)[list(rows)])
-        b = np.ascontiguousarray(getattr(other, name)[list(others)])
-        if a.tobytes() != b.tobytes():
-            wrong.append(name)
-    if [one.status[i] for i in rows] != [other.status[i] for i in others]:
-        wrong.append("status")
-    return wrong
-
 
 SHAPES = {"combined-diagonal": (2, 4, 5), "mirror-3": (2, 4, 5)}
 """Odd sizes too: where arrays start in memory must not matter."""

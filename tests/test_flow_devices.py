@@ -68,5 +68,5 @@ def test_the_trap_catches_a_tensor_made_elsewhere(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(late, "_begin", careless)
     problems, starts = drawn("diagonal", 3, first=5)
     integrate(problems, starts, SHORT)
-    with torch.device("meta"), pytest.raises((RuntimeError, NotImplementedError)):
+    with torch.device("meta"), pytest.raises(RuntimeError):
         integrate(problems, starts, SHORT, device="cpu")

@@ -19,8 +19,7 @@ from checks.flow.rows import Rows
 from checks.flow.settings import Settings
 from checks.flow.weights import Pairs
 from checks.problems import Start
-from tests.flow_fixture import drawn, three_tokens
-from tests.test_flow_batches import same_bits
+from tests.flow_fixture import drawn, same_bits, three_tokens
 
 COUNT = 14
 

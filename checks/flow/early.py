@@ -13,6 +13,7 @@ from checks.flow.ledger import Ledger
 from checks.flow.orbit import Status
 from checks.flow.phases import LiveRows, Phase
 from checks.flow.probes import View
+from checks.flow.rows import finite
 from checks.flow.selection import flat, settled
 from checks.flow.settings import Settings
 from checks.flow.weights import Pairs, Weights, attention_weights
@@ -86,7 +87,7 @@ class Early(Phase[_Early]):
 
 def _leave(ledger: Ledger, state: _Early, settings: Settings) -> tuple[Tensor, Tensor]:
     """Write down the rows that are done: indices of those that stay, row numbers of the others."""
-    stalled = ~(state.y.abs() < torch.inf).all(-1) | (state.h < SMALLEST_STEP)
+    stalled = ~finite(state.y) | (state.h < SMALLEST_STEP)
     stalled = stalled | unseen.drowned(state.geometry, state.y, state.h, state.tolerance)
     # Of order 4, a tenth of the tolerance takes 1.8 times the steps.
     budget = settings.early_steps * ledger.tightness[state.live] ** -0.5
@@ -122,7 +123,7 @@ def _step(ledger: Ledger, state: _Early) -> None:
     margins = _margins(state.geometry, state.pairs.scores, new)
     ends = (state.y, state.margins), (new, margins)
     ratio = error / state.tolerance
-    fine = (new.abs() < torch.inf).all(-1)
+    fine = finite(new)
     unfelt = unseen.passed_over(
         state.geometry, state.pairs, ends, state.h, weights.p, fine & (ratio <= 1)
     )

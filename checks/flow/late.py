@@ -153,8 +153,9 @@ def _step(
     result = method.step(state.geometry, state.y, state.p, state.h, state.kappa, state.mask)
     ratio = result.error / state.tolerance
     # Weights trained as one are stored at their size: a norm that overflows has no logarithm.
-    size = state.geometry.log_size(result.fine)
-    ends = torch.maximum(size, state.geometry.log_size(result.state))
+    size = ends = state.geometry.log_size(result.fine)
+    if result.state is not result.fine:
+        ends = torch.maximum(size, state.geometry.log_size(result.state))
     usable = result.converged & (ratio < torch.inf) & (ends < torch.inf)
     accepted = usable & (ratio <= 1)
     resurgent = _resurgent(state, result, torch.nonzero(accepted & state.watched).squeeze(-1), s)

@@ -41,3 +41,8 @@ def take(rows: Tensor, slots: Tensor) -> Tensor:
 def combine(rows: Tensor, p: Tensor) -> Tensor:
     """sum_r p_r rows_r, (B, N, D) x (B, N) -> (B, D); a product-sum keeps batches bit-equal."""
     return (rows * p.unsqueeze(-1)).sum(-2)
+
+
+def finite(states: Tensor) -> Tensor:
+    """(B,) is every entry of states (B, D) finite?  Three kernels: torch.isfinite alone is four."""
+    return (states.abs() < torch.inf).all(-1)

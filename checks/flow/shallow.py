@@ -14,6 +14,7 @@ from checks.flow import rodas, unseen
 from checks.flow.geometries import Geometry
 from checks.flow.late_form import LateForm
 from checks.flow.methods import LateStep, Method
+from checks.flow.rows import finite
 from checks.flow.settings import Settings
 
 
@@ -29,7 +30,7 @@ def step(
     law, margins = LateForm.of(kappa, mask), geometry.margins(y)
     new, error, weights = rodas.step(geometry, law, y, h, margins)
     after = geometry.margins(new)
-    fine = (new.abs() < torch.inf).all(-1)
+    fine = finite(new)
     if not geometry.commutes:
         fast = h * geometry.dual_norm(weights.p) > unseen.GROWTH
         error = torch.where(fast, torch.inf, error)

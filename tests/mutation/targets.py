@@ -41,15 +41,15 @@ TARGETS: dict[str, Tests] = {
         _files("flow_weights"), _files("flow_early", "flow_integrate", "flow_factored")
     ),
     "checks.flow.geometries": Tests(
-        _files("flow_geometries", "flow_implicit"),
+        _files("flow_geometries", "flow_implicit", "flow_implicit_steps"),
         _files("flow_integrate", "flow_early", "flow_fidelity"),
     ),
     "checks.flow.factored": Tests(
         _files("flow_geometries", "flow_factored"),
-        _files("flow_factored_orbits", "flow_implicit", "flow_devices"),
+        _files("flow_factored_orbits", "flow_implicit", "flow_implicit_steps", "flow_devices"),
     ),
     "checks.flow.combined": Tests(
-        _files("flow_geometries", "flow_implicit"),
+        _files("flow_geometries", "flow_implicit", "flow_implicit_steps"),
         _files("flow_integrate", "flow_early", "flow_fidelity"),
     ),
     "checks.judging": Tests(
@@ -59,6 +59,7 @@ TARGETS: dict[str, Tests] = {
     "checks.kkt_checks": Tests(_files("kkt_selection"), _files("runner")),
     "checks.svm": Tests(_files("svm"), _files("separability", "lying_solvers", "l1_faces")),
     "checks.certificates": Tests(_files("certificates"), _files("svm", "lying_solvers", "rivals")),
-    "checks.audit": Tests(_files("audit"), _files("oracle_extremes", "power_margins")),
+    "checks.audit": Tests(
+        _files("audit", "audit_case_files"), _files("oracle_extremes", "power_margins")),
 }  # fmt: skip
 """Module -> its tests.  Claims are data, which mutants of this kind cannot make wrong."""
